@@ -1,0 +1,214 @@
+"""The one abstraction: a positional encoding is a pure function of content and positions.
+
+It never sees a length, an offset, a cache or a batch size, and it remembers nothing between calls. Training, packing,
+left padding and cached decoding therefore need no code of their own: each of them is a choice of positions.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+ScoreMod = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+"""FlexAttention's own signature: ``(score, batch, head, query, key) -> score``."""
+MaskMod = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""FlexAttention's own signature: ``(batch, head, query, key) -> may the query see the key``."""
+
+
+class Pairs(NamedTuple):
+    """Everything known about the query-key pairs of one attention layer before the softmax.
+
+    q: ``[batch, head, query, width]`` and k: ``[batch, head, key, width]``, after ``qk``.
+    q_positions: ``[rows, query]`` and k_positions: ``[rows, key]``, with 1 row if all rows of the batch share them.
+    q_notes, k_notes: ``[batch, head, query or key, extra]``, what ``notes`` returned, or None.
+    visible: which keys a query may see.
+    """
+
+    q: Tensor
+    k: Tensor
+    q_positions: Tensor
+    k_positions: Tensor
+    visible: MaskMod
+    q_notes: Tensor | None = None
+    k_notes: Tensor | None = None
+
+    def distance(self, b: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        """Query position minus key position of the pair ``(i, j)``; positive for keys of the past.
+
+        The indices may be single numbers or whole grids. When all rows share their positions the batch index is left
+        out, so that the grid, too, is shared by the batch.
+        """
+        if self.q_positions.shape[0] == 1:
+            return self.q_positions[0][i] - self.k_positions[0][j]
+        return self.q_positions[b, i] - self.k_positions[b, j]
+
+
+class PositionalEncoding(nn.Module):
+    """Where position enters a transformer. As it stands: nowhere (NoPE). A subclass overrides any of the hooks.
+
+    Every hook is a pure function. Positions have the shape ``[rows, time]``, whole or fractional, where ``rows`` is 1
+    or the batch; a hook returns something that broadcasts accordingly.
+
+    limit: first position that cannot be represented; None if there is none.
+    shift_invariant: attention stays the same when all positions move by one amount.
+    additive: ``score_mod`` only adds to the score, whatever the score is. Fused attention needs that.
+    extra_width: number of columns that ``embed`` appends to the token's columns.
+    beside_width: number of columns that ``beside`` returns.
+
+    Source for the absence of any encoding: Haviv et al. 2022, arXiv:2203.16634.
+    """
+
+    limit: int | None = None
+    shift_invariant: bool = True
+    additive: bool = True
+    extra_width: int = 0
+    beside_width: int = 0
+
+    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Combines token vectors ``[batch, time, token_width]`` with position, once, before the first layer.
+
+        Returns ``[batch, time, token_width + extra_width]``; the token's own columns come first.
+        """
+        return tokens
+
+    def beside(self, positions: Tensor) -> Tensor | None:
+        """Columns ``[rows, time, beside_width]`` that every projection of the layer reads and none writes."""
+        return None
+
+    def enter(self, x: Tensor, positions: Tensor) -> Tensor:
+        """Changes the residual stream ``[batch, time, width]`` at the entry of a layer (position injected again)."""
+        return x
+
+    def qk(self, q: Tensor, k: Tensor, q_positions: Tensor, k_positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Transforms queries and keys ``[batch, head, time, width]``, after any norm and before keys are cached.
+
+        May make both wider; the softmax scale stays that of the original width.
+        """
+        return q, k
+
+    def values(self, v: Tensor, positions: Tensor) -> Tensor:
+        """Transforms values ``[batch, head, time, width]`` before they are cached; the width stays."""
+        return v
+
+    def output(self, out: Tensor, positions: Tensor) -> Tensor:
+        """Transforms what attention returns ``[batch, head, query, width]``, with the queries' positions."""
+        return out
+
+    def notes(self, x: Tensor, positions: Tensor) -> Tensor | None:
+        """Facts about each token ``[batch, head, time, extra]``, made from the layer's (normalised) input.
+
+        They are cached beside the keys and given to ``score_mod``: gates and positions that depend on content.
+        """
+        return None
+
+    def score_mod(self, pairs: Pairs) -> ScoreMod | None:
+        """Returns ``(score, b, h, i, j) -> score``, or None to leave the scores alone.
+
+        Scores arrive in float32, after scaling. The function is elementwise in its indices: FlexAttention calls it
+        with single indices and the dense path with grids. What is costly is computed here, once per layer.
+        """
+        return None
+
+    def layer(self, index: int) -> "PositionalEncoding":
+        """The encoding of layer ``index``."""
+        return self
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draws the parameters that this very module owns; submodules have a method of their own."""
+
+
+class Chain(PositionalEncoding):
+    """Several encodings at once: each hook is applied in the order of the parts. Written ``a + b``.
+
+    Raises ValueError if two parts both make notes, which have only one place.
+    """
+
+    def __init__(self, *parts: PositionalEncoding) -> None:
+        super().__init__()
+        if sum(type(part).notes is not PositionalEncoding.notes for part in parts) > 1:
+            raise ValueError(f"expected at most one part with notes, was: {[type(part).__name__ for part in parts]}")
+        self.parts = nn.ModuleList(parts)
+        limits = [part.limit for part in parts if part.limit is not None]
+        self.limit = min(limits) if limits else None
+        self.shift_invariant = all(part.shift_invariant for part in parts)
+        self.additive = all(part.additive for part in parts)
+        self.extra_width = sum(part.extra_width for part in parts)
+        self.beside_width = sum(part.beside_width for part in parts)
+
+    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        for part in self.parts:
+            tokens = part.embed(tokens, positions)
+        return tokens
+
+    def beside(self, positions: Tensor) -> Tensor | None:
+        columns = [c for c in [part.beside(positions) for part in self.parts] if c is not None]
+        return torch.cat(columns, dim=-1) if columns else None
+
+    def enter(self, x: Tensor, positions: Tensor) -> Tensor:
+        for part in self.parts:
+            x = part.enter(x, positions)
+        return x
+
+    def qk(self, q: Tensor, k: Tensor, q_positions: Tensor, k_positions: Tensor) -> tuple[Tensor, Tensor]:
+        for part in self.parts:
+            q, k = part.qk(q, k, q_positions, k_positions)
+        return q, k
+
+    def values(self, v: Tensor, positions: Tensor) -> Tensor:
+        for part in self.parts:
+            v = part.values(v, positions)
+        return v
+
+    def output(self, out: Tensor, positions: Tensor) -> Tensor:
+        for part in reversed(self.parts):  # undoes what ``values`` did, so last in, first out
+            out = part.output(out, positions)
+        return out
+
+    def notes(self, x: Tensor, positions: Tensor) -> Tensor | None:
+        made = [n for n in [part.notes(x, positions) for part in self.parts] if n is not None]
+        return made[0] if made else None
+
+    def score_mod(self, pairs: Pairs) -> ScoreMod | None:
+        mods = [mod for mod in [part.score_mod(pairs) for part in self.parts] if mod is not None]
+        if len(mods) < 2:
+            return mods[0] if mods else None
+
+        def chained(score: Tensor, b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
+            for mod in mods:
+                score = mod(score, b, h, i, j)
+            return score
+
+        return chained
+
+    def layer(self, index: int) -> PositionalEncoding:
+        parts = [part.layer(index) for part in self.parts]
+        if all(new is old for new, old in zip(parts, self.parts, strict=True)):
+            return self
+        return Chain(*parts)
+
+
+class PerLayer(PositionalEncoding):
+    """Layer ``i`` uses ``cycle[i % len(cycle)]``: schedules such as rotation in three layers and none in the fourth.
+
+    It concerns attention only; chain an encoding of the input to it.
+    Source of such schedules: Yang et al. 2025, arXiv:2501.18795, section 3.
+    Raises ValueError if the cycle is empty, or if a part acts on the input, which no layer owns.
+    """
+
+    def __init__(self, *cycle: PositionalEncoding) -> None:
+        super().__init__()
+        if not cycle:
+            raise ValueError("expected at least one encoding in the cycle, was: none")
+        for part in cycle:
+            if type(part).embed is not PositionalEncoding.embed or part.extra_width:
+                raise ValueError(f"expected encodings that act inside of layers, was: {type(part).__name__}")
+        self.cycle = nn.ModuleList(cycle)
+        limits = [part.limit for part in cycle if part.limit is not None]
+        self.limit = min(limits) if limits else None
+        self.shift_invariant = all(part.shift_invariant for part in cycle)
+        self.additive = all(part.additive for part in cycle)
+
+    def layer(self, index: int) -> PositionalEncoding:
+        part: PositionalEncoding = self.cycle[index % len(self.cycle)]  # type: ignore[assignment]
+        return part.layer(index)

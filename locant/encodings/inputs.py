@@ -1,0 +1,161 @@
+"""Position at the input: token vector and position vector made into one, before the first layer."""
+
+import torch
+from torch import Tensor, nn
+
+from locant.encodings.base import PositionalEncoding
+from locant.encodings.codes import INITIAL_STD, Code
+
+
+def _align(tokens: Tensor, code: Tensor) -> Tensor:
+    """The position vectors with the batch shape and dtype of the token vectors."""
+    return code.to(tokens.dtype).expand(*tokens.shape[:-1], code.shape[-1])
+
+
+class Add(PositionalEncoding):
+    """``h_i = x_i + s p_i``: the sum of token vector and position vector, with a fixed scale ``s``.
+
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.4 and 3.5. Differs: they bring the tokens up to the
+    position vectors (times ``sqrt(width)``), which is the caller's business here; only the ratio matters.
+    Limit: that of the code.  Shift-invariant: no.
+    """
+
+    shift_invariant = False
+
+    def __init__(self, code: Code, *, scale: float = 1.0) -> None:
+        super().__init__()
+        self.code = code
+        self.scale = scale
+        self.limit = code.limit
+
+    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        return tokens + (self.code(positions) * self.scale).to(tokens.dtype)
+
+
+class ScaledAdd(PositionalEncoding):
+    """``h_i = x_i + g p_i`` with one learned number ``g``, which starts at ``initial``.
+
+    What ``g`` becomes tells how much position a model wants in the sum.
+    Source: Li et al. 2019, arXiv:1809.08895, section 3.2, equation 1, where ``g`` is ``alpha`` and starts at 1.
+    Limit: that of the code.  Shift-invariant: no.
+    """
+
+    shift_invariant = False
+
+    def __init__(self, code: Code, *, initial: float = 1.0) -> None:
+        super().__init__()
+        self.code = code
+        self.initial = initial
+        self.gain = nn.Parameter(torch.empty(()))
+        self.limit = code.limit
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        nn.init.constant_(self.gain, self.initial)
+
+    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        return tokens + (self.code(positions) * self.gain).to(tokens.dtype)
+
+
+class Concat(PositionalEncoding):
+    """``h_i = [x_i ; s p_i]``: position in columns of its own at the input. Every layer reads and writes all columns.
+
+    A wide concatenation equals the sum of zero-padded tables; what differs is the width that it costs, that the two
+    start orthogonal, and their scale.
+    Source: folklore; with Fourier features Jaegle et al. 2021, arXiv:2103.03206, section 3.2. Differs: nothing.
+    Limit: that of the code.  Shift-invariant: no.
+    """
+
+    shift_invariant = False
+
+    def __init__(self, code: Code, *, scale: float = 1.0) -> None:
+        super().__init__()
+        self.code = code
+        self.scale = scale
+        self.extra_width = code.width
+        self.limit = code.limit
+
+    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        return torch.cat([tokens, _align(tokens, self.code(positions) * self.scale)], dim=-1)
+
+
+class ConcatProject(PositionalEncoding):
+    """``h_i = W [x_i ; p_i] = W_x x_i + W_p p_i``: concatenated, then brought back to the token's width.
+
+    It is a sum of projected tables, with learned codes the same class of functions as ``Add``. ``W`` starts as
+    ``[I , normal]``, so that training starts from the plain token vector plus a random projection of the code.
+    Source: compared by Hallam et al. 2026, arXiv:2601.05807. Differs: the start (theirs is uniform throughout).
+    Limit: that of the code.  Shift-invariant: no.
+    """
+
+    shift_invariant = False
+
+    def __init__(self, code: Code, width: int) -> None:
+        super().__init__()
+        self.code = code
+        self.width = width
+        self.weight = nn.Parameter(torch.empty(width, width + code.width))
+        self.limit = code.limit
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        with torch.no_grad():
+            self.weight[:, : self.width].copy_(torch.eye(self.width))
+            self.weight[:, self.width :].normal_(std=self.code.width**-0.5, generator=generator)
+
+    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        both = torch.cat([tokens, _align(tokens, self.code(positions))], dim=-1)
+        return nn.functional.linear(both, self.weight)
+
+
+class Gate(PositionalEncoding):
+    """``h_i = g_i x_i + (1 - g_i) p_i`` with ``g_i = sigmoid(w . [x_i ; p_i] + b)``: a learned mixture per token.
+
+    Starts at ``w`` near 0 and ``b = 0``: the mean of the two.
+    Source: "Gate-Scalar" of Hallam et al. 2026, arXiv:2601.05807. Differs: nothing.
+    Limit: that of the code.  Shift-invariant: no.  Raises ValueError if code and tokens differ in width.
+    """
+
+    shift_invariant = False
+
+    def __init__(self, code: Code, width: int) -> None:
+        super().__init__()
+        if code.width != width:
+            raise ValueError(f"expected a code as wide as the tokens ({width}), was: {code.width}")
+        self.code = code
+        self.weight = nn.Parameter(torch.empty(2 * width))
+        self.bias = nn.Parameter(torch.empty(()))
+        self.limit = code.limit
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        nn.init.normal_(self.weight, std=INITIAL_STD, generator=generator)
+        nn.init.zeros_(self.bias)
+
+    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        code = _align(tokens, self.code(positions))
+        gate = torch.sigmoid(torch.cat([tokens, code], dim=-1) @ self.weight + self.bias)[..., None]
+        return gate * tokens + (1 - gate) * code
+
+
+class Beside(PositionalEncoding):
+    """Position in columns ``z_i`` that every projection of every layer reads and none writes.
+
+    A projection of ``[x ; z]`` is ``W_x x + W_z z``, and as ``z`` never changes ``W_z z`` is computed once per
+    position, not once per token of the batch. The reader normalises ``x`` and ``z`` apart (a common norm would mix
+    them) and the output head reads ``x`` alone. It equals a low-rank bias per position, layer and projection.
+    Source: ours; nearest is the separate stream of arXiv:2605.30022.
+    Limit: that of the code.  Shift-invariant: no.
+    """
+
+    shift_invariant = False
+
+    def __init__(self, code: Code) -> None:
+        super().__init__()
+        self.code = code
+        self.beside_width = code.width
+        self.limit = code.limit
+
+    def beside(self, positions: Tensor) -> Tensor:
+        columns: Tensor = self.code(positions)
+        return columns

@@ -1,0 +1,108 @@
+"""Attention with any encoding's scores: one signature, three ways to compute it.
+
+``dense`` is the definition. ``sdpa`` is PyTorch's fused attention, for encodings that only add to the scores. ``flex``
+runs the same score functions in FlexAttention, which cannot train on CPU.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from locant.encodings.base import MaskMod, Pairs, ScoreMod
+
+
+class Visibility(NamedTuple):
+    """Who may see whom in this call.
+
+    mask_mod: as a function of indices. mask: the same as a boolean grid ``[rows, 1, query, key]``; None if nothing is
+    hidden, or if ``causal``: the plain triangle, for which fused attention needs no grid.
+    """
+
+    mask_mod: MaskMod
+    mask: Tensor | None
+    causal: bool
+
+
+def visibility(queries: int, keys: int, q_documents: Tensor | None, k_documents: Tensor | None,
+               device: torch.device) -> Visibility:  # fmt: skip
+    """The last ``queries`` of ``keys`` tokens ask. Order decides causality, documents visibility, positions neither."""
+    behind = keys - queries
+
+    def mask_mod(b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        seen = j <= i + behind
+        if q_documents is not None and k_documents is not None:
+            q_row = b if q_documents.shape[0] > 1 else torch.zeros_like(b)
+            k_row = b if k_documents.shape[0] > 1 else torch.zeros_like(b)
+            seen = seen & (q_documents[q_row, i] == k_documents[k_row, j])
+        return seen
+
+    if q_documents is None or k_documents is None:
+        if queries == 1 or queries == keys:
+            return Visibility(mask_mod, None, causal=queries > 1)
+        rows = 1
+    else:
+        rows = max(q_documents.shape[0], k_documents.shape[0])
+    b, h, i, j = grids(rows, 1, queries, keys, device)
+    return Visibility(mask_mod, mask_mod(b, h, i, j).expand(rows, 1, queries, keys), causal=False)
+
+
+def grids(batch: int, heads: int, queries: int, keys: int, device: torch.device) -> tuple[Tensor, ...]:
+    """Index grids that broadcast to ``[batch, head, query, key]``."""
+    b = torch.arange(batch, device=device)[:, None, None, None]
+    h = torch.arange(heads, device=device)[:, None, None]
+    return b, h, torch.arange(queries, device=device)[:, None], torch.arange(keys, device=device)
+
+
+Attend = Callable[[Pairs, Tensor, Visibility, ScoreMod | None, float], Tensor]
+"""``(pairs, values [batch, head, key, width], visibility, score_mod, scale) -> [batch, head, query, width]``."""
+
+
+def dense(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, scale: float) -> Tensor:
+    """``softmax(mod(scale q k')) v``, written out: the reference for all others. Scores and softmax in float32."""
+    queries, keys = pairs.q.shape[-2], pairs.k.shape[-2]
+    scores = (pairs.q @ pairs.k.transpose(-1, -2)).to(torch.promote_types(pairs.q.dtype, torch.float32)) * scale
+    b, h, i, j = grids(pairs.q.shape[0], pairs.q.shape[1], queries, keys, pairs.q.device)
+    if mod is not None:
+        scores = mod(scores, b, h, i, j)
+    if see.mask is not None:
+        scores = scores.masked_fill(~see.mask, -torch.inf)
+    elif see.causal:
+        scores = scores.masked_fill(j > i, -torch.inf)
+    return scores.softmax(dim=-1).to(v.dtype) @ v
+
+
+def sdpa(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, scale: float) -> Tensor:
+    """PyTorch's ``scaled_dot_product_attention``. What an additive ``mod`` adds is evaluated on the grid of pairs.
+
+    Gives a wrong result for a ``mod`` that is not additive; the caller chooses (``Decoder`` refuses).
+    """
+    mask = see.mask
+    if mod is not None:
+        b, h, i, j = grids(pairs.q.shape[0], pairs.q.shape[1], pairs.q.shape[-2], pairs.k.shape[-2], pairs.q.device)
+        dtype = torch.promote_types(pairs.q.dtype, torch.float32)
+        bias = mod(torch.zeros((), dtype=dtype, device=pairs.q.device), b, h, i, j)
+        hidden = ~mask if mask is not None else (j > i if see.causal else None)
+        mask = bias if hidden is None else bias.masked_fill(hidden, -torch.inf)
+        # The fused kernels take a mask of the queries' type only; the sum of score and bias is float32 inside.
+        mask = mask.to(pairs.q.dtype)
+    causal = see.causal and mask is None
+    return F.scaled_dot_product_attention(pairs.q, pairs.k, v, attn_mask=mask, is_causal=causal, scale=scale)
+
+
+def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, scale: float) -> Tensor:
+    """FlexAttention with the same functions. Raises ValueError on CPU if a gradient is asked for (not implemented)."""
+    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+    if pairs.q.device.type == "cpu" and torch.is_grad_enabled() and (pairs.q.requires_grad or v.requires_grad):
+        raise ValueError("expected no gradient, as FlexAttention has none on CPU, was: a call that needs one")
+    batch, heads, queries = pairs.q.shape[:3]
+    mask = create_block_mask(see.mask_mod, batch, None, queries, pairs.k.shape[-2], device=str(pairs.q.device))
+    out = flex_attention(pairs.q, pairs.k, v, score_mod=mod, block_mask=mask, scale=scale)
+    assert isinstance(out, Tensor)
+    return out
+
+
+BACKENDS: dict[str, Attend] = {"dense": dense, "sdpa": sdpa, "flex": flex}

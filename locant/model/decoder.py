@@ -1,0 +1,174 @@
+"""A pre-norm decoder that takes any encoding, with no branch on which one it is."""
+
+import hashlib
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from locant.encodings import Layout, Pairs, PositionalEncoding, contiguous
+from locant.encodings.codes import INITIAL_STD
+from locant.model.attend import BACKENDS, Attend, Visibility, dense, sdpa, visibility
+from locant.model.cache import Cache
+
+
+class Reading(nn.Module):
+    """``W_x x + W_z z``: a projection of the stream and, if there are any, of read-only position columns.
+
+    x: ``[batch, time, width]``. z: ``[rows, time, columns]`` or None; with one row its product is computed once and
+    shared by the batch.
+    """
+
+    def __init__(self, width: int, columns: int, out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out, width))
+        self.beside = nn.Parameter(torch.empty(out, columns)) if columns else None
+
+    def forward(self, x: Tensor, z: Tensor | None) -> Tensor:
+        y = F.linear(x, self.weight)
+        return y if z is None or self.beside is None else y + F.linear(z, self.beside)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention. The order is fixed here: project, position, cache, attend, project."""
+
+    def __init__(self, width: int, heads: int, encoding: PositionalEncoding, index: int, attend: Attend) -> None:
+        super().__init__()
+        self.heads, self.index, self.attend = heads, index, attend
+        self.project = Reading(width, encoding.beside_width, 3 * width)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor, z: Tensor | None, here: Layout, keys: Layout, encoding: PositionalEncoding,
+                see: Visibility, cache: Cache | None) -> Tensor:  # fmt: skip
+        batch, time, width = x.shape
+        q, k, v = self.project(x, z).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        scale = q.shape[-1] ** -0.5
+        q, k = encoding.qk(q, k, here.positions, here.positions)
+        v = encoding.values(v, here.positions)
+        q_notes = k_notes = encoding.notes(x, here.positions)
+        if cache is not None:
+            k, v, k_notes = cache.append(self.index, k, v, k_notes)
+        pairs = Pairs(q, k, here.positions, keys.positions, see.mask_mod, q_notes, k_notes)
+        out = self.attend(pairs, v, see, encoding.score_mod(pairs), scale)
+        out = encoding.output(out, here.positions)
+        merged: Tensor = self.out(out.transpose(1, 2).reshape(batch, time, width))
+        return merged
+
+
+class Block(nn.Module):
+    """``x + attention(norm x)``, then ``x + mlp(norm x)``. Position columns beside the stream are read, never written."""
+
+    def __init__(self, width: int, heads: int, hidden: int, encoding: PositionalEncoding, index: int,
+                 attend: Attend) -> None:  # fmt: skip
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(width)
+        self.attention = Attention(width, heads, encoding, index, attend)
+        self.mlp_norm = nn.RMSNorm(width)
+        self.up = Reading(width, encoding.beside_width, hidden)
+        self.down = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor, here: Layout, keys: Layout, encoding: PositionalEncoding, see: Visibility,
+                cache: Cache | None) -> Tensor:  # fmt: skip
+        x = encoding.enter(x, here.positions)
+        z = encoding.beside(here.positions)
+        if z is not None:
+            # Split norms: a common one would let the token's size change what is read of its position.
+            z = F.rms_norm(z, z.shape[-1:]).to(x.dtype)
+        x = x + self.attention(self.attention_norm(x), z, here, keys, encoding, see, cache)
+        down: Tensor = self.down(F.gelu(self.up(self.mlp_norm(x), z)))
+        return x + down
+
+
+class Decoder(nn.Module):
+    """Token embedding, ``layers`` blocks, and a head that is tied to the embedding and reads token columns only.
+
+    width: of the residual stream, the ``extra_width`` columns that the encoding appends included.
+    hidden: width of the MLPs; 4 times the width unless given.
+    attention: ``"auto"`` takes ``sdpa`` if every layer's scores are additive and ``dense`` if not; or one by name.
+    Raises ValueError if widths do not divide, the columns do not fit, or the attention cannot serve the encoding.
+    """
+
+    def __init__(self, encoding: PositionalEncoding, *, width: int, heads: int, layers: int, vocabulary: int,
+                 hidden: int | None = None, attention: str = "auto") -> None:  # fmt: skip
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"expected a width divisible by the {heads} heads, was: {width}")
+        if encoding.extra_width >= width:
+            raise ValueError(f"expected fewer position columns than the width {width}, was: {encoding.extra_width}")
+        self.encoding = encoding
+        self.token_width = width - encoding.extra_width
+        # Resolved once, and kept out of the module tree: these are views of the modules in `encoding`.
+        self.schedule = tuple(encoding.layer(index) for index in range(layers))
+        self.attention = choose(attention, self.schedule)
+        self.tokens = nn.Embedding(vocabulary, self.token_width)
+        attend, hidden = BACKENDS[self.attention], 4 * width if hidden is None else hidden
+        self.blocks = nn.ModuleList(
+            Block(width, heads, hidden, each, index, attend) for index, each in enumerate(self.schedule)
+        )
+        self.norm = nn.RMSNorm(self.token_width)
+        self.reset_parameters(0)
+
+    def reset_parameters(self, seed: int) -> None:
+        """Draws every parameter from a generator of its own, seeded by ``seed`` and the parameter's name.
+
+        Models of equal seed therefore share the values of all parameters that agree in name and shape, whatever else
+        they have. Normal with standard deviation 0.02; the two projections that write to the stream are divided by
+        ``sqrt(2 layers)``; gains are 1; encodings start as their documentation says.
+        """
+        for name, module in self.named_modules():
+            if module is not self and hasattr(module, "reset_parameters") and name.startswith("encoding"):
+                module.reset_parameters(_generator(seed, name))
+        for name, parameter in self.named_parameters():
+            if name.startswith("encoding"):
+                continue
+            if parameter.ndim == 1:
+                nn.init.ones_(parameter)
+            else:
+                writes = name.endswith(("attention.out.weight", "down.weight"))
+                std = INITIAL_STD / (2 * len(self.blocks)) ** 0.5 if writes else INITIAL_STD
+                nn.init.normal_(parameter, std=std, generator=_generator(seed, name))
+
+    def forward(self, tokens: Tensor, layout: Layout | None = None, cache: Cache | None = None) -> Tensor:
+        """Logits ``[batch, time, vocabulary]`` of ``tokens`` ``[batch, time]``.
+
+        layout: where the tokens are; unless given, one document per row from position 0, or from the end of the cache.
+        cache: what was read before; ``tokens`` and ``layout`` are then the new ones only, and the cache grows.
+        Raises ValueError where a position lies beyond the encoding's limit.
+        """
+        here = layout if layout is not None else self._next(tokens, cache)
+        keys = here if cache is None else cache.extend(here)
+        see = visibility(tokens.shape[1], keys.positions.shape[1], here.documents, keys.documents, tokens.device)
+        x = self.encoding.embed(self.tokens(tokens), here.positions)
+        for block, encoding in zip(self.blocks, self.schedule, strict=True):
+            x = block(x, here, keys, encoding, see, cache)
+        return F.linear(self.norm(x[..., : self.token_width]), self.tokens.weight)
+
+    def _next(self, tokens: Tensor, cache: Cache | None) -> Layout:
+        if cache is not None and (cache.documents is not None or cache.positions.store is not None
+                                  and cache.positions.store.shape[0] > 1):  # fmt: skip
+            raise ValueError("expected a layout, as the cache was filled with one, was: none")
+        return contiguous(tokens.shape[1], start=0 if cache is None else len(cache), device=tokens.device)
+
+    def cache(self) -> Cache:
+        """An empty cache for this model."""
+        return Cache(len(self.blocks))
+
+
+def choose(attention: str, schedule: tuple[PositionalEncoding, ...]) -> str:
+    """The name of the attention to use. Raises ValueError if it is unknown or would be wrong for an encoding."""
+    additive = all(encoding.additive for encoding in schedule)
+    if attention == "auto":
+        return "sdpa" if additive else "dense"
+    if attention not in BACKENDS:
+        raise ValueError(f"expected the attention auto, {', '.join(BACKENDS)}, was: {attention}")
+    if BACKENDS[attention] is sdpa and not additive:
+        raise ValueError("expected the attention dense or flex for scores that are not only added to, was: sdpa")
+    return attention
+
+
+def _generator(seed: int, name: str) -> torch.Generator:
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+__all__ = ["Attention", "Block", "Decoder", "Reading", "choose", "dense"]
