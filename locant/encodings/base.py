@@ -4,8 +4,8 @@ It never sees a length, an offset, a cache or a batch size, and it remembers not
 left padding and cached decoding therefore need no code of their own: each of them is a choice of positions.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -126,9 +126,9 @@ class Chain(PositionalEncoding):
 
     def __init__(self, *parts: PositionalEncoding) -> None:
         super().__init__()
-        if sum(type(part).notes is not PositionalEncoding.notes for part in parts) > 1:
+        if sum(_defines(part, "notes") for part in parts) > 1:
             raise ValueError(f"expected at most one part with notes, was: {[type(part).__name__ for part in parts]}")
-        self.parts = nn.ModuleList(parts)
+        self.parts = cast(Sequence[PositionalEncoding], nn.ModuleList(parts))
         limits = [part.limit for part in parts if part.limit is not None]
         self.limit = min(limits) if limits else None
         self.shift_invariant = all(part.shift_invariant for part in parts)
@@ -188,6 +188,13 @@ class Chain(PositionalEncoding):
         return Chain(*parts)
 
 
+def _defines(encoding: PositionalEncoding, hook: str) -> bool:
+    """Whether the encoding, or a part of it if it is a chain, has a hook of its own."""
+    if isinstance(encoding, Chain):
+        return any(_defines(part, hook) for part in encoding.parts)
+    return getattr(type(encoding), hook) is not getattr(PositionalEncoding, hook)
+
+
 class PerLayer(PositionalEncoding):
     """Layer ``i`` uses ``cycle[i % len(cycle)]``: schedules such as rotation in three layers and none in the fourth.
 
@@ -201,14 +208,13 @@ class PerLayer(PositionalEncoding):
         if not cycle:
             raise ValueError("expected at least one encoding in the cycle, was: none")
         for part in cycle:
-            if type(part).embed is not PositionalEncoding.embed or part.extra_width:
+            if _defines(part, "embed") or part.extra_width:
                 raise ValueError(f"expected encodings that act inside of layers, was: {type(part).__name__}")
-        self.cycle = nn.ModuleList(cycle)
+        self.cycle = cast(Sequence[PositionalEncoding], nn.ModuleList(cycle))
         limits = [part.limit for part in cycle if part.limit is not None]
         self.limit = min(limits) if limits else None
         self.shift_invariant = all(part.shift_invariant for part in cycle)
         self.additive = all(part.additive for part in cycle)
 
     def layer(self, index: int) -> PositionalEncoding:
-        part: PositionalEncoding = self.cycle[index % len(self.cycle)]  # type: ignore[assignment]
-        return part.layer(index)
+        return self.cycle[index % len(self.cycle)].layer(index)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from locant.encodings.base import Pairs, PositionalEncoding, ScoreMod
-from locant.encodings.codes import INITIAL_STD
+from locant.encodings.codes import INITIAL_STD, draw_normal
 from locant.encodings.derived import Derived
 
 
@@ -78,9 +78,7 @@ class T5(PositionalEncoding):
     Raises ValueError if the buckets of a direction are fewer than 2, odd, or reach ``max_distance`` exactly.
     """
 
-    def __init__(
-        self, heads: int, *, buckets: int = 32, max_distance: int = 128, bidirectional: bool = False
-    ) -> None:
+    def __init__(self, heads: int, *, buckets: int = 32, max_distance: int = 128, bidirectional: bool = False) -> None:
         super().__init__()
         each = buckets // 2 if bidirectional else buckets
         if each < 2 or buckets % (4 if bidirectional else 2):
@@ -92,7 +90,7 @@ class T5(PositionalEncoding):
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        nn.init.normal_(self.weight, std=INITIAL_STD, generator=generator)
+        draw_normal(self.weight, INITIAL_STD, generator)
 
     def score_mod(self, pairs: Pairs) -> ScoreMod:
         weight = self.weight

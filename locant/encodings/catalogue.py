@@ -6,45 +6,62 @@ from typing import Any
 
 from locant.encodings.base import Chain, PerLayer, PositionalEncoding
 from locant.encodings.biases import T5, Alibi
-from locant.encodings.codes import INITIAL_STD, Code, Fourier, Learned, Random, Sinusoidal
+from locant.encodings.codes import Code, Fourier, Learned, Random, Sinusoidal
 from locant.encodings.expression import Builder, MakeCode, Parser, Shape, canonical
 from locant.encodings.inputs import Add, Beside, Concat, ConcatProject, Gate, ScaledAdd
 from locant.encodings.rotary import Rotary
 
 
 def _columns(shape: Shape, width: int | None) -> int:
-    """Columns of position beside those of the token: a quarter of the width (even) unless said otherwise."""
-    columns = max(2, shape.width // 8 * 2) if width is None else width
+    """Columns of position apart from those of the token, unless the expression says how many."""
+    columns = shape.position_columns if width is None else width
     if columns < 1:
         raise ValueError(f"expected at least 1 position column, was: {columns}")
     return columns
+
+
+def _matched(shape: Shape, code: Code, scale: float | None) -> float:
+    """``scale``; unless given, the one that makes position vectors as large as token vectors at the start.
+
+    Those are taken to have the standard deviation ``width ** -0.5``, as in ``locant.decoder``.
+    """
+    if scale is not None:
+        return scale
+    return shape.width**-0.5 / code.rms if code.rms else 1.0  # a table of zeros matches nothing
 
 
 def none(shape: Shape) -> PositionalEncoding:
     return PositionalEncoding()
 
 
-def add(shape: Shape, code: MakeCode, *, scale: float = 1.0) -> Add:
-    return Add(code(shape.width), scale=scale)
+def add(shape: Shape, code: MakeCode, *, scale: float | None = None) -> Add:
+    made = code(shape.width)
+    return Add(made, scale=_matched(shape, made, scale))
 
 
-def scaled_add(shape: Shape, code: MakeCode, *, initial: float = 1.0) -> ScaledAdd:
-    return ScaledAdd(code(shape.width), initial=initial)
+def scaled_add(shape: Shape, code: MakeCode, *, initial: float | None = None) -> ScaledAdd:
+    made = code(shape.width)
+    return ScaledAdd(made, initial=_matched(shape, made, initial))
 
 
-def concat(shape: Shape, code: MakeCode, *, width: int | None = None, scale: float = 1.0) -> Concat:
+def concat(shape: Shape, code: MakeCode, *, width: int | None = None, scale: float | None = None) -> Concat:
     columns = _columns(shape, width)
     if columns >= shape.width:
         raise ValueError(f"expected fewer position columns than the width {shape.width}, was: {columns}")
-    return Concat(code(columns), scale=scale)
+    made = code(columns)
+    return Concat(made, scale=_matched(shape, made, scale))
 
 
-def concat_project(shape: Shape, code: MakeCode, *, width: int | None = None) -> ConcatProject:
-    return ConcatProject(code(shape.width if width is None else width), shape.width)
+def concat_project(
+    shape: Shape, code: MakeCode, *, width: int | None = None, scale: float | None = None
+) -> ConcatProject:
+    made = code(shape.width if width is None else width)
+    return ConcatProject(made, shape.width, scale=_matched(shape, made, scale))
 
 
-def gate(shape: Shape, code: MakeCode) -> Gate:
-    return Gate(code(shape.width), shape.width)
+def gate(shape: Shape, code: MakeCode, *, scale: float | None = None) -> Gate:
+    made = code(shape.width)
+    return Gate(made, shape.width, scale=_matched(shape, made, scale))
 
 
 def beside(shape: Shape, code: MakeCode, *, width: int | None = None) -> Beside:
@@ -67,16 +84,16 @@ def per_layer(shape: Shape, *cycle: PositionalEncoding) -> PerLayer:
     return PerLayer(*cycle)
 
 
-def learned(shape: Shape, width: int, *, limit: int | None = None, std: float = INITIAL_STD) -> Learned:
-    return Learned(shape.table(limit), width, std=std)
+def learned(shape: Shape, width: int, *, limit: int | None = None, std: float | None = None) -> Learned:
+    return Learned(shape.table(limit), width, std=shape.width**-0.5 if std is None else std)
 
 
 def sinusoidal(shape: Shape, width: int, *, base: float = 10_000.0, layout: str = "interleaved") -> Sinusoidal:
     return Sinusoidal(width, base=base, layout=layout)
 
 
-def random(shape: Shape, width: int, *, limit: int | None = None, std: float = INITIAL_STD, seed: int = 0) -> Random:
-    return Random(shape.table(limit), width, std=std, seed=seed)
+def random(shape: Shape, width: int, *, limit: int | None = None, std: float | None = None, seed: int = 0) -> Random:
+    return Random(shape.table(limit), width, std=shape.width**-0.5 if std is None else std, seed=seed)
 
 
 def fourier(shape: Shape, width: int, *, limit: int | None = None) -> Fourier:
@@ -109,9 +126,9 @@ _ENTRIES = [
           scaled_add),
     Entry("concat", "concat(learned)", "h = [x ; s p]", "folklore; arXiv:2103.03206 §3.2", "input", "0", _CODE, False,
           concat),
-    Entry("concat_project", "concat_project(learned)", "h = W [x ; p]", "arXiv:2601.05807", "input",
+    Entry("concat_project", "concat_project(learned)", "h = W [x ; s p]", "arXiv:2601.05807", "input",
           "width (width + code width)", _CODE, False, concat_project),
-    Entry("gate", "gate(learned)", "h = g x + (1 - g) p, g = sigmoid(w [x ; p] + b)", "arXiv:2601.05807", "input",
+    Entry("gate", "gate(learned)", "h = g x + (1 - g) s p, g = sigmoid(w [x ; s p] + b)", "arXiv:2601.05807", "input",
           "2 width + 1", _CODE, False, gate),
     Entry("beside", "beside(learned)", "W [x ; z] = W_x x + W_z z, z read by all layers, written by none", "locant",
           "every projection", "code width x outputs, per projection", _CODE, False, beside),
@@ -146,16 +163,20 @@ def build(
     heads: int,
     layers: int = 1,
     length: int | None = None,
+    columns: int | None = None,
     extra: Mapping[str, Builder] | None = None,
 ) -> PositionalEncoding:
     """The encoding that an expression names, such as ``"add(learned) + per_layer(rotary, none)"``.
 
     width: of the residual stream, the columns that ``concat`` appends included; the columns of ``beside`` come on top.
     length: rows of tables whose expression has no ``limit=``.
+    columns: position columns of ``concat`` and ``beside`` without ``width=``; a quarter of the width unless given.
+    Position vectors without ``scale=``, ``initial=`` or ``std=`` start as large as token vectors of standard deviation
+    ``width ** -0.5``, as those of ``locant.decoder``; pass ``scale=1`` for the formula as the paper has it.
     extra: builders of your own by name, ``builder(shape, **options)``.
     Raises ValueError naming the bad part and the valid names.
     """
-    shape = Shape(width, heads, layers, length)
+    shape = Shape(width, heads, layers, length, columns)
     encodings: dict[str, Builder] = {entry.name: entry.builder for entry in _ENTRIES}
     for name in extra or {}:
         if name in encodings:

@@ -11,13 +11,23 @@ from locant.encodings.frequencies import geometric, linear
 INITIAL_STD = 0.02  # of learned tables, as in GPT-2 and BERT
 
 
+def draw_normal(tensor: Tensor, std: float, generator: torch.Generator | None = None) -> None:
+    """Fills a parameter from ``N(0, std^2)``, drawn where the generator lives: equal seed, equal values anywhere."""
+    device = tensor.device if generator is None else generator.device
+    drawn = torch.randn(tensor.shape, generator=generator, device=device, dtype=torch.float32)
+    with torch.no_grad():
+        tensor.copy_(drawn * std)
+
+
 class Code(nn.Module):
     """Position to vector: ``[..., time]`` to ``[..., time, width]``, in float32.
 
     width: length of the vectors.  limit: first position without a vector, or None.
+    rms: root mean square of their numbers at the start, which tells by what factor they match a token's.
     """
 
     width: int
+    rms: float
     limit: int | None = None
 
     def forward(self, positions: Tensor) -> Tensor:
@@ -34,7 +44,7 @@ def check_positions(positions: Tensor, limit: int) -> None:
         torch._assert_async(inside, f"expected positions in 0 .. {limit - 1}")
     elif positions.numel() and not positions.is_meta:
         smallest, largest = (x.item() for x in torch.aminmax(positions))
-        if smallest < 0:
+        if not smallest >= 0:  # also refuses what is not a number
             raise ValueError(f"expected positions of at least 0, was: {smallest}")
         if largest > limit - 1:
             raise ValueError(f"expected positions below {limit}, the rows of the table, was: {largest}")
@@ -73,6 +83,7 @@ class Sinusoidal(Code):
         if layout not in ("interleaved", "halves"):
             raise ValueError(f"expected the layout interleaved or halves, was: {layout}")
         self.width = width
+        self.rms = 0.5**0.5
         self.layout = layout
         self.frequencies = Derived(partial(geometric, width // 2, base), dtype)
 
@@ -85,26 +96,35 @@ class Sinusoidal(Code):
         return torch.stack(waves, dim=-1).flatten(-2)
 
 
+def _check_table(limit: int, width: int, std: float) -> None:
+    if limit < 1:
+        raise ValueError(f"expected a table of at least 1 position, was: {limit}")
+    if width < 1:
+        raise ValueError(f"expected a table of at least 1 column, was: {width}")
+    if not std >= 0:
+        raise ValueError(f"expected a standard deviation of at least 0, was: {std}")
+
+
 class Learned(Code):
     """``p_i = P[i]``: one free vector per position, drawn from a normal distribution at the start.
 
     Between whole positions it is the straight line between the two rows.
     Source: Gehring et al. 2017, arXiv:1705.03122, section 3.1. Differs: fractional positions are defined.
-    Limit: ``limit``.  Raises ValueError, with the position, if one lies outside of the table.
+    Limit: ``limit``.  Raises ValueError if the table would be empty or ``std`` is negative, and, with the position,
+    if one lies outside of the table.
     """
 
     def __init__(self, limit: int, width: int, *, std: float = INITIAL_STD) -> None:
         super().__init__()
-        if limit < 1:
-            raise ValueError(f"expected a table of at least 1 position, was: {limit}")
+        _check_table(limit, width, std)
         self.width = width
         self.limit = limit
-        self.std = std
+        self.rms = self.std = std
         self.weight = nn.Parameter(torch.empty(limit, width))
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        nn.init.normal_(self.weight, std=self.std, generator=generator)
+        draw_normal(self.weight, self.std, generator)
 
     def forward(self, positions: Tensor) -> Tensor:
         return lookup(self.weight, positions)
@@ -118,15 +138,16 @@ class Random(Code):
     """``p_i ~ N(0, std^2 I)``, drawn once from ``seed`` and never trained: positions without any geometry.
 
     The control that tells what smoothness (sinusoidal) or training (learned) is worth.
-    Limit: ``limit``.  Raises ValueError, with the position, if one lies outside of the table.
+    Limit: ``limit``.  Raises ValueError if the table would be empty or ``std`` is negative, and, with the position,
+    if one lies outside of the table.
     """
 
     def __init__(self, limit: int, width: int, *, std: float = INITIAL_STD, seed: int = 0) -> None:
         super().__init__()
-        if limit < 1:
-            raise ValueError(f"expected a table of at least 1 position, was: {limit}")
+        _check_table(limit, width, std)
         self.width = width
         self.limit = limit
+        self.rms = std
         self.vectors = Derived(partial(_normal_table, limit, width, std, seed))
 
     def forward(self, positions: Tensor) -> Tensor:
@@ -147,6 +168,7 @@ class Fourier(Code):
         if limit < 2:
             raise ValueError(f"expected a scale of at least 2 positions, was: {limit}")
         self.width = width
+        self.rms = 0.5**0.5
         self.scale = limit
         self.frequencies = Derived(partial(linear, width // 2, limit / 2))
 

@@ -5,7 +5,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from locant.encodings.base import Chain, PositionalEncoding
 from locant.encodings.codes import Code
@@ -19,6 +20,7 @@ class Shape:
     heads: int
     layers: int = 1
     length: int | None = None
+    columns: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("width", "heads", "layers"):
@@ -32,6 +34,11 @@ class Shape:
     @property
     def head_width(self) -> int:
         return self.width // self.heads
+
+    @property
+    def position_columns(self) -> int:
+        """Columns that position gets apart from the token's: a quarter of the width (even) unless given."""
+        return max(2, self.width // 8 * 2) if self.columns is None else self.columns
 
     def table(self, limit: int | None) -> int:
         """Rows of a table of positions: ``limit`` if given, else the length."""
@@ -51,10 +58,17 @@ def canonical(expression: str) -> str:
     return ast.unparse(_syntax(expression))
 
 
+LONGEST = 1000  # characters; bounds the depth of the recursions below
+
+
 def _syntax(expression: str) -> ast.expr:
+    if len(expression) > LONGEST:
+        raise ValueError(f"expected an expression of at most {LONGEST} characters, was: {len(expression)} of them")
     try:
-        return ast.parse(expression.strip(), mode="eval").body
-    except (SyntaxError, ValueError):
+        node = ast.parse(expression.strip(), mode="eval").body
+        ast.unparse(node)
+        return node
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise ValueError(f"expected an encoding such as 'add(learned) + rotary', was: {expression!r}") from None
 
 
@@ -110,6 +124,8 @@ def _call(node: ast.expr) -> tuple[str, list[ast.expr], dict[str, Any]]:
         for keyword in node.keywords:
             if keyword.arg is None:
                 raise ValueError(f"expected options as name=value, was: {ast.unparse(node)}")
+            if keyword.arg in options:
+                raise ValueError(f"expected every option once, was: {keyword.arg!r} twice in {ast.unparse(node)}")
             options[keyword.arg] = _value(keyword.value)
         return node.func.id, node.args, options
     raise ValueError(f"expected a name, a call or a sum of them, was: {ast.unparse(node)!r}")
@@ -120,17 +136,19 @@ def _value(node: ast.expr) -> Any:
         return node.id
     try:
         value = ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError):
         value = None
     if not isinstance(value, int | float | str | bool):
         raise ValueError(f"expected a number, a word or true/false as an option, was: {ast.unparse(node)!r}")
+    if not isinstance(value, str) and not abs(value) < 2**63:
+        raise ValueError(f"expected a number below 2 ** 63, was: {ast.unparse(node)!r}")
     return value
 
 
 def _fits(value: Any, annotation: Any) -> bool:
     if isinstance(value, bool):
         return annotation in (bool, inspect.Parameter.empty)
-    if annotation is float:
+    if annotation is float or float in get_args(annotation):
         return isinstance(value, int | float)
     return annotation is inspect.Parameter.empty or isinstance(value, annotation)
 
@@ -140,7 +158,7 @@ def _find(name: str, table: Mapping[str, Any], kind: str, *, others: Mapping[str
         return table[name]
     for other, names in others.items():
         if name in names:
-            raise ValueError(f"expected an {kind} here, was the {other} {name!r}".replace("an code", "a code"))
+            raise ValueError(f"expected an {kind} here, was: the {other} {name!r}".replace("an code", "a code"))
     close = get_close_matches(name, table, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise ValueError(f"expected one of {', '.join(sorted(table))}, was: {name!r}{hint}")
@@ -154,12 +172,15 @@ def _apply(name: str, builder: Any, given: tuple[Any, ...], options: dict[str, A
         raise ValueError(f"expected the options {', '.join(known) or '(none)'} of {name}, was: {unknown[0]!r}")
     for option, value in options.items():
         if not _fits(value, signature.parameters[option].annotation):
-            wanted = str(getattr(signature.parameters[option].annotation, "__name__", "int"))
+            annotation = signature.parameters[option].annotation
+            kinds = [kind.__name__ for kind in get_args(annotation) or (annotation,) if kind is not NoneType]
+            wanted = " or ".join(kinds)
             raise ValueError(f"expected {option} of {name} to be of type {wanted}, was: {value!r}")
     try:
         signature.bind(*given, **options)
     except TypeError:
-        wanted = [p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][-1]
-        what = f"{name}({wanted})" if written == 0 else name
-        raise ValueError(f"expected {what}, one argument, was: {name} with {written}") from None
+        takes = [p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
+        count = "one argument" if takes else "no arguments"
+        what = f"{name}({', '.join(takes)})" if takes else name
+        raise ValueError(f"expected {what}, {count}, was: {name} with {written}") from None
     return builder(*given, **options)

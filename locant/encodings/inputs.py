@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from locant.encodings.base import PositionalEncoding
-from locant.encodings.codes import INITIAL_STD, Code
+from locant.encodings.codes import INITIAL_STD, Code, draw_normal
 
 
 def _align(tokens: Tensor, code: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class Concat(PositionalEncoding):
 
 
 class ConcatProject(PositionalEncoding):
-    """``h_i = W [x_i ; p_i] = W_x x_i + W_p p_i``: concatenated, then brought back to the token's width.
+    """``h_i = W [x_i ; s p_i] = W_x x_i + s W_p p_i``: concatenated, then brought back to the token's width.
 
     It is a sum of projected tables, with learned codes the same class of functions as ``Add``. ``W`` starts as
     ``[I , normal]``, so that training starts from the plain token vector plus a random projection of the code.
@@ -90,10 +90,11 @@ class ConcatProject(PositionalEncoding):
 
     shift_invariant = False
 
-    def __init__(self, code: Code, width: int) -> None:
+    def __init__(self, code: Code, width: int, *, scale: float = 1.0) -> None:
         super().__init__()
         self.code = code
         self.width = width
+        self.scale = scale
         self.weight = nn.Parameter(torch.empty(width, width + code.width))
         self.limit = code.limit
         self.reset_parameters()
@@ -101,15 +102,16 @@ class ConcatProject(PositionalEncoding):
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         with torch.no_grad():
             self.weight[:, : self.width].copy_(torch.eye(self.width))
-            self.weight[:, self.width :].normal_(std=self.code.width**-0.5, generator=generator)
+            draw_normal(self.weight[:, self.width :], self.code.width**-0.5, generator)
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        both = torch.cat([tokens, _align(tokens, self.code(positions))], dim=-1)
-        return nn.functional.linear(both, self.weight)
+        both = torch.cat([tokens, _align(tokens, self.code(positions) * self.scale)], dim=-1)
+        # Autocast would project in bfloat16 and leave the stream there, which all other inputs keep as it is.
+        return nn.functional.linear(both, self.weight).to(tokens.dtype)
 
 
 class Gate(PositionalEncoding):
-    """``h_i = g_i x_i + (1 - g_i) p_i`` with ``g_i = sigmoid(w . [x_i ; p_i] + b)``: a learned mixture per token.
+    """``h_i = g_i x_i + (1 - g_i) s p_i`` with ``g_i = sigmoid(w . [x_i ; s p_i] + b)``: a learned mixture per token.
 
     Starts at ``w`` near 0 and ``b = 0``: the mean of the two.
     Source: "Gate-Scalar" of Hallam et al. 2026, arXiv:2601.05807. Differs: nothing.
@@ -118,22 +120,23 @@ class Gate(PositionalEncoding):
 
     shift_invariant = False
 
-    def __init__(self, code: Code, width: int) -> None:
+    def __init__(self, code: Code, width: int, *, scale: float = 1.0) -> None:
         super().__init__()
         if code.width != width:
             raise ValueError(f"expected a code as wide as the tokens ({width}), was: {code.width}")
         self.code = code
+        self.scale = scale
         self.weight = nn.Parameter(torch.empty(2 * width))
         self.bias = nn.Parameter(torch.empty(()))
         self.limit = code.limit
         self.reset_parameters()
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        nn.init.normal_(self.weight, std=INITIAL_STD, generator=generator)
+        draw_normal(self.weight, INITIAL_STD, generator)
         nn.init.zeros_(self.bias)
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        code = _align(tokens, self.code(positions))
+        code = _align(tokens, self.code(positions) * self.scale)
         gate = torch.sigmoid(torch.cat([tokens, code], dim=-1) @ self.weight + self.bias)[..., None]
         return gate * tokens + (1 - gate) * code
 

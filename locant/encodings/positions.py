@@ -20,7 +20,7 @@ PADDING = -1  # the document of a token that belongs to none
 class Layout(NamedTuple):
     """Where every token of a batch sits.
 
-    positions: ``[rows, time]``, integers or floats; ``rows`` is 1 when all rows of the batch share them, else the batch.
+    positions: ``[rows, time]``, whole or fractional; ``rows`` is 1 if the batch's rows share them, else the batch.
     documents: integers ``[rows, time]``; a token sees only tokens of its own document. ``-1`` is padding, which no
         real token sees. None means that every row is one document.
     """

@@ -98,7 +98,7 @@ def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, scale: 
 
     if pairs.q.device.type == "cpu" and torch.is_grad_enabled() and (pairs.q.requires_grad or v.requires_grad):
         raise ValueError("expected no gradient, as FlexAttention has none on CPU, was: a call that needs one")
-    batch, heads, queries = pairs.q.shape[:3]
+    batch, _, queries = pairs.q.shape[:3]
     mask = create_block_mask(see.mask_mod, batch, None, queries, pairs.k.shape[-2], device=str(pairs.q.device))
     out = flex_attention(pairs.q, pairs.k, v, score_mod=mod, block_mask=mask, scale=scale)
     assert isinstance(out, Tensor)

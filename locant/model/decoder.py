@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from locant.encodings import Layout, Pairs, PositionalEncoding, contiguous
-from locant.encodings.codes import INITIAL_STD
-from locant.model.attend import BACKENDS, Attend, Visibility, dense, sdpa, visibility
+from locant.encodings import Layout, Pairs, PositionalEncoding, build, contiguous
+from locant.encodings.codes import Code, draw_normal
+from locant.encodings.derived import Derived
+from locant.model.attend import BACKENDS, Attend, Visibility, sdpa, visibility
 from locant.model.cache import Cache
 
 
@@ -21,6 +22,7 @@ class Reading(nn.Module):
 
     def __init__(self, width: int, columns: int, out: int) -> None:
         super().__init__()
+        self.fan_in = width + columns
         self.weight = nn.Parameter(torch.empty(out, width))
         self.beside = nn.Parameter(torch.empty(out, columns)) if columns else None
 
@@ -56,14 +58,14 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """``x + attention(norm x)``, then ``x + mlp(norm x)``. Position columns beside the stream are read, never written."""
+    """``x + attention(norm x)``, then ``x + mlp(norm x)``. Columns beside the stream are read, never written."""
 
     def __init__(self, width: int, heads: int, hidden: int, encoding: PositionalEncoding, index: int,
                  attend: Attend) -> None:  # fmt: skip
         super().__init__()
-        self.attention_norm = nn.RMSNorm(width)
+        self.attention_norm = nn.LayerNorm(width, bias=False)
         self.attention = Attention(width, heads, encoding, index, attend)
-        self.mlp_norm = nn.RMSNorm(width)
+        self.mlp_norm = nn.LayerNorm(width, bias=False)
         self.up = Reading(width, encoding.beside_width, hidden)
         self.down = nn.Linear(hidden, width, bias=False)
 
@@ -95,7 +97,7 @@ class Decoder(nn.Module):
             raise ValueError(f"expected a width divisible by the {heads} heads, was: {width}")
         if encoding.extra_width >= width:
             raise ValueError(f"expected fewer position columns than the width {width}, was: {encoding.extra_width}")
-        self.encoding = encoding
+        self.encoding, self.width = encoding, width
         self.token_width = width - encoding.extra_width
         # Resolved once, and kept out of the module tree: these are views of the modules in `encoding`.
         self.schedule = tuple(encoding.layer(index) for index in range(layers))
@@ -105,28 +107,39 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(
             Block(width, heads, hidden, each, index, attend) for index, each in enumerate(self.schedule)
         )
-        self.norm = nn.RMSNorm(self.token_width)
+        self.norm = nn.LayerNorm(self.token_width, bias=False)
         self.reset_parameters(0)
 
     def reset_parameters(self, seed: int) -> None:
         """Draws every parameter from a generator of its own, seeded by ``seed`` and the parameter's name.
 
         Models of equal seed therefore share the values of all parameters that agree in name and shape, whatever else
-        they have. Normal with standard deviation 0.02; the two projections that write to the stream are divided by
-        ``sqrt(2 layers)``; gains are 1; encodings start as their documentation says.
+        they have. Normal with mean 0: token vectors with standard deviation ``width ** -0.5``; projections with
+        ``fan_in ** -0.5``, where the columns beside the stream count as input, and those that write to the stream
+        divided by ``sqrt(2 layers)``. Gains are 1, offsets 0; encodings start as their documentation says.
         """
-        for name, module in self.named_modules():
-            if module is not self and hasattr(module, "reset_parameters") and name.startswith("encoding"):
-                module.reset_parameters(_generator(seed, name))
+        ours = [(n, m) for n, m in self.encoding.named_modules(prefix="encoding")
+                if isinstance(m, PositionalEncoding | Code | Derived)]  # fmt: skip
+        drawn_there = {parameter for _, module in ours for parameter in module.parameters(recurse=False)}
         for name, parameter in self.named_parameters():
-            if name.startswith("encoding"):
+            if parameter in drawn_there:
                 continue
-            if parameter.ndim == 1:
-                nn.init.ones_(parameter)
+            if parameter.ndim < 2:
+                nn.init.constant_(parameter, 0.0 if name.endswith("bias") else 1.0)
             else:
-                writes = name.endswith(("attention.out.weight", "down.weight"))
-                std = INITIAL_STD / (2 * len(self.blocks)) ** 0.5 if writes else INITIAL_STD
-                nn.init.normal_(parameter, std=std, generator=_generator(seed, name))
+                draw_normal(parameter, self._start(name), _generator(seed, name))
+        # Outer modules last: an encoding may start a torch module inside of it as it likes.
+        for name, module in reversed(ours):
+            module.reset_parameters(_generator(seed, name))
+
+    def _start(self, name: str) -> float:
+        """The standard deviation that a matrix starts with."""
+        if name == "tokens.weight":
+            return float(self.width**-0.5)
+        module = self.get_submodule(name.rpartition(".")[0])
+        fan_in = module.fan_in if isinstance(module, Reading) else self.get_parameter(name).shape[1]
+        writes = name.endswith(("attention.out.weight", "down.weight"))
+        return float(fan_in) ** -0.5 / ((2 * len(self.blocks)) ** 0.5 if writes else 1.0)
 
     def forward(self, tokens: Tensor, layout: Layout | None = None, cache: Cache | None = None) -> Tensor:
         """Logits ``[batch, time, vocabulary]`` of ``tokens`` ``[batch, time]``.
@@ -144,8 +157,8 @@ class Decoder(nn.Module):
         return F.linear(self.norm(x[..., : self.token_width]), self.tokens.weight)
 
     def _next(self, tokens: Tensor, cache: Cache | None) -> Layout:
-        if cache is not None and (cache.documents is not None or cache.positions.store is not None
-                                  and cache.positions.store.shape[0] > 1):  # fmt: skip
+        if cache is not None and (cache.documents is not None or (cache.positions.store is not None
+                                  and cache.positions.store.shape[0] > 1)):  # fmt: skip
             raise ValueError("expected a layout, as the cache was filled with one, was: none")
         return contiguous(tokens.shape[1], start=0 if cache is None else len(cache), device=tokens.device)
 
@@ -166,9 +179,35 @@ def choose(attention: str, schedule: tuple[PositionalEncoding, ...]) -> str:
     return attention
 
 
+def decoder(
+    encoding: str | PositionalEncoding,
+    width: int,
+    heads: int,
+    layers: int,
+    length: int,
+    vocabulary: int,
+    *,
+    hidden: int | None = None,
+    attention: str = "auto",
+    seed: int = 0,
+) -> Decoder:
+    """A decoder with the encoding that an expression names, or with one of your own.
+
+    width: of the residual stream; ``concat`` takes its columns from it, ``beside`` has its columns on top.
+    length: that it will be trained on, the number of rows of a learned table.
+    seed: of the initial parameters; the global random state is neither used nor changed.
+    Raises ValueError as ``locant.encodings.build`` and ``Decoder`` do.
+    """
+    with torch.random.fork_rng(devices=[]):  # torch's own modules draw from the global state when they are made
+        if isinstance(encoding, str):
+            encoding = build(encoding, width=width, heads=heads, layers=layers, length=length)
+        model = Decoder(
+            encoding, width=width, heads=heads, layers=layers, vocabulary=vocabulary, hidden=hidden, attention=attention
+        )
+    model.reset_parameters(seed)
+    return model
+
+
 def _generator(seed: int, name: str) -> torch.Generator:
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-
-
-__all__ = ["Attention", "Block", "Decoder", "Reading", "choose", "dense"]

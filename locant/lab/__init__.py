@@ -1,0 +1,1 @@
+"""The lab: tasks, texts, budgets, runs and statistics that compare positional encodings at a matched budget."""
