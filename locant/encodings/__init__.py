@@ -4,7 +4,7 @@ from locant.encodings.base import Chain, MaskMod, Pairs, PerLayer, PositionalEnc
 from locant.encodings.biases import T5, Alibi, alibi_slopes, t5_bucket
 from locant.encodings.catalogue import Entry, build, catalogue
 from locant.encodings.codes import Code, Fourier, Learned, Random, Sinusoidal
-from locant.encodings.expression import Shape, canonical
+from locant.encodings.expression import Builder, Shape, canonical
 from locant.encodings.inputs import Add, Beside, Concat, ConcatProject, Gate, ScaledAdd
 from locant.encodings.positions import (
     PADDING,
@@ -25,6 +25,7 @@ __all__ = [
     "Add",
     "Alibi",
     "Beside",
+    "Builder",
     "Chain",
     "Code",
     "Concat",

@@ -1,11 +1,13 @@
 """How long to train, and what it costs: tokens, FLOPs or seconds in, steps out; all of them are recorded."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from locant.encodings import Builder, build
 from locant.model.decoder import decoder
 
 _UNITS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
@@ -60,8 +62,8 @@ class Cost:
     flops_per_token: float
 
 
-def cost(encoding: str, *, width: int, heads: int, layers: int, hidden: int, context: int, batch: int,
-         vocabulary: int) -> Cost:  # fmt: skip
+def cost(encoding: str, *, width: int, heads: int, layers: int, hidden: int, columns: int, context: int, batch: int,
+         vocabulary: int, extra: Mapping[str, Builder] | None = None) -> Cost:  # fmt: skip
     """Counts on the meta device: nothing is allocated or computed.
 
     FLOPs are those of the matrix products of the dense path as PyTorch's own counter sees them: two per multiplication
@@ -69,7 +71,8 @@ def cost(encoding: str, *, width: int, heads: int, layers: int, hidden: int, con
     biases) and lookups are not counted. A product that the whole batch shares is divided by the batch.
     """
     with torch.device("meta"):
-        model = decoder(encoding, width, heads, layers, context, vocabulary, hidden=hidden, attention="dense")
+        made = build(encoding, width=width, heads=heads, layers=layers, length=context, columns=columns, extra=extra)
+        model = decoder(made, width, heads, layers, context, vocabulary, hidden=hidden, attention="dense")
         tokens = torch.zeros(batch, context, dtype=torch.long)
         with FlopCounterMode(display=False) as counter:
             model(tokens).sum().backward()

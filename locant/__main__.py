@@ -1,0 +1,5 @@
+"""Lets `python -m locant` do what `locant` does."""
+
+from locant.cli import main
+
+main()

@@ -1,0 +1,121 @@
+"""The command line: arguments in, calls out. Heavy imports wait until a command needs them."""
+
+import json
+import sys
+from typing import Annotated, Any
+
+import tyro
+
+from locant._version import __version__
+from locant.lab.settings import PRESETS, Settings
+
+USAGE = f"""locant {__version__}: how should a transformer be told what a token is and where it is?
+
+  locant compare     train a small transformer under several positional encodings, and say which is better
+  locant encodings   list every encoding with its formula, source and limits
+
+`locant COMMAND --help` shows the options. Every command takes --json.
+"""
+
+
+def main() -> None:
+    """Runs the command line; every expected error becomes one line and a non-zero exit."""
+    try:
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:
+        print("\nlocant: interrupted; what was finished is recorded, and the same command continues", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, OSError) as error:
+        print(f"locant: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command and returns the exit status. Raises ValueError for a command that does not exist."""
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if command in ("--help", "-h", "help"):
+        print(USAGE, end="")
+        return 0
+    if command == "--version":
+        print(__version__)
+        return 0
+    if command not in COMMANDS:
+        raise ValueError(f"expected a command among {', '.join(COMMANDS)}, was: {command!r}")
+    return COMMANDS[command](rest)
+
+
+def compare(arguments: list[str]) -> int:
+    """``locant compare``: 0 if all runs are done, 1 if some failed."""
+    preset, arguments = _take(arguments, "--preset", "quick")
+    if preset not in PRESETS:
+        raise ValueError(f"expected the preset {' or '.join(PRESETS)}, was: {preset!r}")
+    as_json = "--json" in arguments
+    arguments = [argument for argument in arguments if argument != "--json"]
+    settings = tyro.cli(
+        Annotated[Settings, tyro.conf.arg(name="")],
+        args=arguments,
+        default=PRESETS[preset],
+        prog="locant compare",
+        description=f"{Settings.__doc__}\n\n--preset quick|serious sets the defaults below (shown: {preset}). "
+        "--json prints one JSON object on stdout and the progress on stderr.",
+    )
+    from rich.console import Console
+
+    from locant.lab.compare import compare as call
+    from locant.lab.display import Display
+    from locant.report import table
+
+    with Display(Console(stderr=as_json)) as display:
+        document = call(settings, display)
+    if as_json:
+        print(json.dumps(document, allow_nan=False))
+    else:
+        # Tables need room; a pipe has no width of its own.
+        console = Console() if sys.stdout.isatty() else Console(width=120)
+        for each in table(document, console.width):
+            console.print(each)
+        for note in document["notes"]:
+            console.print(f"note: {note}", highlight=False)
+        console.print(f"report: {settings.out / 'report.html'}", highlight=False, soft_wrap=True)
+    if document["failed"]:
+        print(f"locant: {len(document['failed'])} runs failed; the same command tries them again", file=sys.stderr)
+    return 1 if document["failed"] else 0
+
+
+def encodings(arguments: list[str]) -> int:
+    """``locant encodings``: the catalogue as a table, or as JSON."""
+    unknown = [argument for argument in arguments if argument != "--json"]
+    if unknown in (["--help"], ["-h"]):
+        print("locant encodings [--json]\n\nLists every encoding, and every code that stands in add(...) and the like.")
+        return 0
+    if unknown:
+        raise ValueError(f"expected locant encodings [--json], was: {unknown[0]!r}")
+    from locant.encodings import catalogue
+
+    rows: list[dict[str, Any]] = [entry.summary() for entry in catalogue().values()]
+    if arguments:
+        print(json.dumps({"encodings": rows}, ensure_ascii=False))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("example", "formula", "acts on", "parameters", "limit", "source", box=None)
+    for row in rows:
+        table.add_row(*[row[key] for key in ("example", "formula", "acts_on", "parameters", "limit", "source")])
+    Console().print(table)
+    return 0
+
+
+def _take(arguments: list[str], name: str, default: str) -> tuple[str, list[str]]:
+    """The value of an option that must be known before the others are read, and the remaining arguments."""
+    for index, argument in enumerate(arguments):
+        if argument.startswith(f"{name}="):
+            return argument.partition("=")[2], arguments[:index] + arguments[index + 1 :]
+        if argument == name:
+            if index + 1 == len(arguments):
+                raise ValueError(f"expected a value after {name}, was: none")
+            return arguments[index + 1], arguments[:index] + arguments[index + 2 :]
+    return default, arguments
+
+
+COMMANDS = {"compare": compare, "encodings": encodings}

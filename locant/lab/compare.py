@@ -1,0 +1,116 @@
+"""The main job: plan, train what is missing, and say what came out."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from locant.lab.executors import Event, Job, cores, execute
+from locant.lab.plan import Plan, make
+from locant.lab.records import export
+from locant.lab.run import Run
+from locant.lab.settings import Settings
+from locant.lab.store import RunFolder, open_results, write_json
+from locant.lab.summary import Results, summarise
+
+
+class Watcher(Protocol):
+    """Whoever shows how a comparison comes along."""
+
+    def planned(self, plan: Plan, runs: Sequence[Run], found: Results) -> None:
+        """The next ``runs`` are about to start, of which ``found`` were there already."""
+
+    def happened(self, event: Event) -> None:
+        """A worker made a step, ended a run, or failed."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def planned(self, plan: Plan, runs: Sequence[Run], found: Results) -> None: ...
+
+    def happened(self, event: Event) -> None: ...
+
+
+def compare(settings: Settings, watcher: Watcher | None = None) -> dict[str, Any]:
+    """Trains what is missing in ``settings.out`` and returns the comparison document.
+
+    Writes ``comparison.json``, ``records.parquet``, ``measurements.parquet`` and ``report.html`` there. Runs that
+    failed are listed under ``failed`` and are tried again the next time. Raises ValueError for what cannot be trained
+    as asked, before anything is trained.
+    """
+    from locant.report import write
+
+    watcher, settings = watcher or Silent(), settings.checked()
+    open_results(settings.out)
+    with _alone(settings.out):
+        plan = make(settings)
+        found, failed = _train(plan, plan.tuning(), watcher)
+        rates = choose_rates(plan, found)
+        more, broken = _train(plan, plan.runs(rates), watcher)
+        results = {**found, **more}
+        document = summarise(plan, rates, results, [*failed, *broken])
+        write_json(settings.out / "comparison.json", document)
+        export(settings.out, results)
+        write(document, settings.out / "report.html")
+    return document
+
+
+def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher) -> tuple[Results, list[dict[str, Any]]]:
+    """Results of all runs by id, trained where missing, and those that failed."""
+    settings, results, failed = plan.settings, {}, []
+    for run in runs:
+        if (result := RunFolder(settings.out, run).result()) is not None:
+            results[run.id] = result
+    watcher.planned(plan, runs, dict(results))
+    sources = {experiment.problem.name: experiment.source for experiment in plan.experiments}
+    builders = str(settings.builders) if settings.builders else None
+    jobs = [
+        Job(asdict(run), sources[run.problem], str(settings.out), builders) for run in runs if run.id not in results
+    ]
+
+    def listen(event: Event) -> None:
+        if event.kind == "done" and event.result is not None:
+            results[event.result["id"]] = event.result
+        elif event.kind == "failed":
+            run = event.job.run
+            failed.append({"encoding": run["encoding"], "experiment": run["problem"], "seed": run["seed"],
+                           "error": event.error})  # fmt: skip
+        watcher.happened(event)
+
+    if jobs:
+        execute(jobs, settings.workers or cores(), listen)
+    return {run.id: results[run.id] for run in runs if run.id in results}, failed
+
+
+def choose_rates(plan: Plan, results: Results) -> dict[tuple[str, str], float]:
+    """The learning rate of every (problem, encoding): the only one, or the best on the dev part.
+
+    Of rates whose tuning run failed none is taken, unless all of them failed; then the first is.
+    """
+    rates = {(e.problem.name, encoding): plan.settings.learning_rates[0]
+             for e in plan.experiments for encoding in plan.settings.encodings}  # fmt: skip
+    scores: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for run in plan.tuning():
+        if run.id in results:
+            sign = 1 if results[run.id]["metric"] == "bits_per_byte" else -1
+            score = (sign * results[run.id]["value"], run.learning_rate)
+            scores.setdefault((run.problem, run.encoding), []).append(score)
+    return rates | {key: min(tried)[1] for key, tried in scores.items()}
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Holds the folder for this process, where the system has locks. Raises ValueError if another one holds it."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows; there, starting two at once is the user's care
+        yield
+        return
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"expected a folder that no other comparison writes to, was: {out}, in use") from None
+        yield

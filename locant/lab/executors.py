@@ -1,0 +1,173 @@
+"""Runs in worker processes of one thread each: two such workers train faster than one process with two threads."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+REPORT_EVERY = 10  # steps between two messages about progress
+GRACE = 5.0  # seconds that a worker gets to leave
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run as a worker needs it: plain data, and where the results go."""
+
+    run: dict[str, Any]
+    source: dict[str, str]
+    out: str
+    builders: str | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """News of a job: ``kind`` is ``"step"`` (steps done, loss), ``"done"`` (the result) or ``"failed"`` (the error)."""
+
+    job: Job
+    kind: str
+    step: int = 0
+    loss: float = 0.0
+    result: dict[str, Any] | None = None
+    error: str = ""
+
+
+@dataclass
+class Worker:
+    """A process, our end of the pipe to it, and the job that it has."""
+
+    process: SpawnProcess
+    pipe: Connection
+    job: Job | None = None
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None]) -> None:
+    """Runs the jobs in their order on ``workers`` processes and tells ``listen`` of everything that happens.
+
+    A job that fails, or whose process is killed, is reported as failed and the others go on. An exception in
+    ``listen``, such as Ctrl-C, ends the workers; their last checkpoints stay.
+    """
+    waiting, team = deque(jobs), []
+    try:
+        team = [_hire() for _ in range(min(workers, len(jobs)))]
+        while waiting or any(worker.job for worker in team):
+            for index, worker in enumerate(team):
+                if worker.job is None and waiting:
+                    if not worker.process.is_alive():
+                        team[index] = worker = _hire()
+                    worker.job = waiting.popleft()
+                    worker.pipe.send(worker.job)
+            busy = [worker for worker in team if worker.job]
+            ready = wait([worker.pipe for worker in busy] + [worker.process.sentinel for worker in busy])
+            for worker in busy:
+                if worker.pipe in ready or worker.process.sentinel in ready:
+                    for event in _news(worker):
+                        listen(event)
+    finally:
+        for worker in team:
+            worker.process.terminate()
+            worker.process.join(GRACE)
+
+
+def _hire() -> Worker:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=work, args=(theirs, os.getpid()), daemon=True)
+    with _environment(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1"):
+        process.start()
+    theirs.close()  # so that the end of the process ends the pipe
+    return Worker(process, ours)
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    """Variables that a child inherits and that are read while its libraries load."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _news(worker: Worker) -> Iterator[Event]:
+    """The next message of a worker, or the news that it is gone."""
+    assert worker.job is not None
+    try:
+        event: Event = worker.pipe.recv()
+    except (EOFError, ConnectionResetError):
+        worker.process.join()
+        code = worker.process.exitcode or 0
+        how = f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"ended with status {code}"
+        yield Event(worker.job, "failed", error=f"the worker process {worker.process.pid} was {how}")
+        worker.job = None
+        return
+    if event.kind in ("done", "failed"):
+        worker.job = None
+    yield event
+
+
+def work(pipe: Connection, parent: int) -> None:
+    """What a worker does: take a job, train it, tell, and again, until the parent hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _die_with(parent)
+    import torch
+
+    torch.set_num_threads(1)  # a part of the numerics: sums are split by thread
+    while True:
+        try:
+            job: Job = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(perform(job, lambda event: _tell(pipe, event, parent)))
+
+
+def perform(job: Job, tell: Callable[[Event], None]) -> Event:
+    """Trains one job in this process and returns how it ended; an exception becomes a ``"failed"`` event."""
+    from locant.lab.plan import load_builders, problem
+    from locant.lab.run import Run
+    from locant.lab.train import train
+
+    def progress(done: int, loss: float) -> None:
+        if done % REPORT_EVERY == 0:
+            tell(Event(job, "step", step=done, loss=loss))
+
+    try:
+        extra, _ = load_builders(Path(job.builders) if job.builders else None)
+        out = Path(job.out)
+        result = train(Run.from_dict(job.run), problem(job.source, out), out, progress=progress, extra=extra)
+        return Event(job, "done", step=job.run["steps"], result=result)
+    except Exception as error:  # any failure of one run must leave the other runs alone
+        return Event(job, "failed", error=f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _tell(pipe: Connection, event: Event, parent: int) -> None:
+    if os.getppid() != parent:  # nobody listens any more, and another process may have taken over the run
+        os._exit(1)
+    pipe.send(event)
+
+
+def _die_with(parent: int) -> None:
+    """Asks Linux to kill this process when its parent dies; elsewhere ``_tell`` notices a little later."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)

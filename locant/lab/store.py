@@ -1,0 +1,91 @@
+"""Results on disk: one folder per run, written so that a kill at any moment loses nothing that was recorded."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from locant.lab.run import NUMERICS, Run
+
+MARKER = "locant.json"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Lets ``write`` fill a file beside ``path``, then puts it in place at once. On failure nothing is left behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a value as JSON, atomically."""
+    text = json.dumps(value, indent=1, allow_nan=False)
+    write_atomically(path, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
+
+
+def open_results(out: Path) -> None:
+    """Makes ``out`` a folder of results, or checks that it is one of this numerics version.
+
+    Raises ValueError if it is something else: a file, a folder with other things in it, or results whose numbers
+    would not be comparable.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"expected a folder for the results, was a file: {out}")
+    marker = out / MARKER
+    if marker.exists():
+        try:
+            found = json.loads(marker.read_text())["numerics"]
+        except (ValueError, KeyError, TypeError):
+            found = "unreadable"
+        if found != NUMERICS:
+            raise ValueError(
+                f"expected results of numerics version {NUMERICS} in {out}, was: {found}; use another --out"
+            )
+    elif out.exists() and any(out.iterdir()):
+        raise ValueError(f"expected an empty folder or one with results of locant, was: {out} with other files")
+    else:
+        write_json(marker, {"numerics": NUMERICS})
+
+
+class RunFolder:
+    """The files of a run: ``run.json``, ``metrics.jsonl``, ``checkpoint.pt`` while it trains, ``result.json`` after."""
+
+    def __init__(self, out: Path, run: Run) -> None:
+        self.path = out / "runs" / run.id
+        self.run = run
+        self.checkpoint = self.path / "checkpoint.pt"
+        self.metrics = self.path / "metrics.jsonl"
+
+    def result(self) -> dict[str, Any] | None:
+        """The result if the run is finished. A damaged file counts as none, and the run is done again."""
+        try:
+            found = json.loads((self.path / "result.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        return found if isinstance(found, dict) and found.get("id") == self.run.id else None
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Records the result; the checkpoint is not needed any more."""
+        write_json(self.path / "result.json", result)
+        self.checkpoint.unlink(missing_ok=True)
+
+    def rewind(self, step: int) -> None:
+        """Drops what ``metrics.jsonl`` says of steps after ``step``, which a resumed run will do again."""
+        if not self.metrics.exists():
+            return
+        kept = []
+        for line in self.metrics.read_text().splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line)
+            except (ValueError, KeyError):
+                continue  # the last line of a killed process may be half a line
+        text = "".join(f"{line}\n" for line in kept)
+        write_atomically(self.metrics, lambda partial: partial.write_text(text))

@@ -1,0 +1,146 @@
+"""The one training loop: the same for every encoding, and the same again after a kill."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from torch.nn import functional as F
+
+from locant.encodings import Builder, build
+from locant.lab.evaluate import by_length, measure
+from locant.lab.problems import Problem
+from locant.lab.run import Run
+from locant.lab.store import RunFolder, write_atomically, write_json
+from locant.model import Decoder
+
+BETAS = (0.9, 0.98)
+WARM_UP = 0.1  # share of the steps over which the learning rate rises
+CLIP = 1.0  # largest norm of the gradient
+LOG_EVERY = 10  # steps between two lines of training loss
+CURVE_TOKENS = 8192  # targets of the test part on which the curve is measured
+
+Progress = Callable[[int, float], None]
+"""Called after each step with the number of steps done and the training loss in nats."""
+
+
+def rate(step: int, steps: int) -> float:
+    """Share of the peak learning rate at a step from 0: a linear rise, then half a cosine down to 0."""
+    rise = max(1, round(WARM_UP * steps))
+    return min((step + 1) / rise, 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+class Training:
+    """A run in progress: the model, the optimiser, and how far it is."""
+
+    def __init__(self, run: Run, problem: Problem, folder: RunFolder, extra: dict[str, Builder] | None = None) -> None:
+        self.run, self.problem, self.folder = run, problem, folder
+        encoding = build(run.encoding, width=run.width, heads=run.heads, layers=run.layers, length=run.context,
+                         columns=run.columns, extra=extra)  # fmt: skip
+        self.model = Decoder(encoding, width=run.width, heads=run.heads, layers=run.layers, hidden=run.hidden,
+                             vocabulary=problem.vocabulary, attention=run.attention)  # fmt: skip
+        self.model.reset_parameters(run.seed)
+        matrices = [p for p in self.model.parameters() if p.ndim > 1]
+        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        groups = [{"params": matrices, "weight_decay": run.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=run.learning_rate, betas=BETAS, fused=True)
+        self.done, self.seconds = 0, 0.0
+        self.curve: list[dict[str, float]] = []
+
+    def resume(self) -> None:
+        """Goes back to the last checkpoint, if there is one."""
+        if self.folder.checkpoint.exists():
+            state = torch.load(self.folder.checkpoint, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.done, self.seconds, self.curve = state["done"], state["seconds"], state["curve"]
+        self.folder.rewind(self.done)
+
+    def save(self) -> None:
+        state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "done": self.done,
+                 "seconds": self.seconds, "curve": self.curve}  # fmt: skip
+        write_atomically(self.folder.checkpoint, lambda partial: torch.save(state, partial))
+
+    def step(self) -> float:
+        """One update; returns the loss in nats before it. Raises FloatingPointError if the loss is not finite."""
+        run, started = self.run, time.perf_counter()
+        for group in self.optimiser.param_groups:
+            group["lr"] = run.learning_rate * rate(self.done, run.steps)
+        tokens, targets = self.problem.batch(run.seed, self.done, run.batch, run.context)
+        loss = F.cross_entropy(self.model(tokens).flatten(0, 1), targets.flatten())
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self.optimiser.step()
+        self.done += 1
+        self.seconds += time.perf_counter() - started
+        if not math.isfinite(value := loss.item()):
+            raise FloatingPointError(f"expected a finite loss, was: {value} at step {self.done}")
+        return value
+
+    def point(self) -> None:
+        """Adds the test value at this step to the curve."""
+        found = measure(self.model, self.problem, self.run.part, self.run.context, CURVE_TOKENS)
+        self.curve.append({"step": self.done, "value": found["value"]})
+
+
+def train(run: Run, problem: Problem, out: Path, *, progress: Progress = lambda done, loss: None,
+          checkpoint_seconds: float = 10.0, extra: dict[str, Builder] | None = None) -> dict[str, Any]:  # fmt: skip
+    """Trains a run to its end, from the last checkpoint if there is one, and records the result.
+
+    Every checkpoint holds all that the rest of the run depends on, so that a run which was killed ends with the very
+    numbers of one that was not. Returns the result, which is also in ``result.json``.
+    """
+    folder = RunFolder(out, run)
+    if (found := folder.result()) is not None:
+        return found
+    write_json(folder.path / "run.json", {"id": run.id, **asdict(run)})
+    training = Training(run, problem, folder, extra)
+    training.resume()
+    marks = {round(run.steps * (i + 1) / run.curve_points) for i in range(run.curve_points)}
+    saved = time.monotonic()
+    with folder.metrics.open("a", encoding="utf-8") as metrics:
+        while training.done < run.steps:
+            loss = training.step()
+            progress(training.done, loss)
+            if training.done % LOG_EVERY == 0 or training.done == run.steps:
+                _log(metrics, step=training.done, training_loss=loss)
+            if training.done in marks:
+                training.point()
+                _log(metrics, **training.curve[-1])
+            if time.monotonic() - saved > checkpoint_seconds and training.done < run.steps:
+                training.save()
+                saved = time.monotonic()
+    return _finish(training)
+
+
+def _log(metrics: TextIO, **line: float) -> None:
+    metrics.write(json.dumps(line) + "\n")
+    metrics.flush()
+
+
+def _finish(training: Training) -> dict[str, Any]:
+    run, model = training.run, training.model
+    lengths = by_length(model, training.problem, run.part, run.eval_lengths, run.eval_tokens)
+    value = next((row["value"] for row in lengths if row["length"] == run.context), None)
+    if value is None:
+        value = measure(model, training.problem, run.part, run.context, run.eval_tokens)["value"]
+    result = {
+        "id": run.id,
+        "run": asdict(run),
+        "metric": training.problem.metric,
+        "value": value,
+        "by_length": lengths,
+        "curve": training.curve,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "attention": model.attention,
+        "seconds": training.seconds,
+        "tokens_per_second": run.tokens / training.seconds,
+        "torch": torch.__version__,
+    }
+    training.folder.finish(result)
+    return result
