@@ -23,6 +23,7 @@ class Pairs(NamedTuple):
     q_positions: ``[rows, query]`` and k_positions: ``[rows, key]``, with 1 row if all rows of the batch share them.
     q_notes, k_notes: ``[batch, head, query or key, extra]``, what ``notes`` returned, or None.
     visible: which keys a query may see.
+    scale: what the product of q and k is multiplied with to give the score.
     """
 
     q: Tensor
@@ -32,6 +33,12 @@ class Pairs(NamedTuple):
     visible: MaskMod
     q_notes: Tensor | None = None
     k_notes: Tensor | None = None
+    scale: float = 1.0
+
+    @property
+    def behind(self) -> int:
+        """How many keys come before the first query: query ``i`` is key ``i + behind``."""
+        return self.k.shape[-2] - self.q.shape[-2]
 
     def distance(self, b: Tensor, i: Tensor, j: Tensor) -> Tensor:
         """Query position minus key position of the pair ``(i, j)``; positive for keys of the past.

@@ -93,7 +93,9 @@ class Parser:
             return Chain(*[self._encoding(part) for part in _summands(node)])
         name, arguments, options = _call(node)
         builder = _find(name, self.encodings, "encoding", others={"code": self.codes})
-        wants_code = any(p.annotation is MakeCode for p in inspect.signature(builder).parameters.values())
+        wants_code = any(
+            p.annotation is MakeCode for p in inspect.signature(builder, eval_str=True).parameters.values()
+        )
         parts: list[Any] = [self._code(a) if wants_code else self._encoding(a) for a in arguments]
         return _apply(name, builder, (self.shape, *parts), options, written=len(parts))
 
@@ -165,7 +167,7 @@ def _find(name: str, table: Mapping[str, Any], kind: str, *, others: Mapping[str
 
 
 def _apply(name: str, builder: Any, given: tuple[Any, ...], options: dict[str, Any], *, written: int) -> Any:
-    signature = inspect.signature(builder)
+    signature = inspect.signature(builder, eval_str=True)
     known = [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
     unknown = [option for option in options if option not in known]
     if unknown:

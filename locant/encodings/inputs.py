@@ -7,6 +7,12 @@ from locant.encodings.base import PositionalEncoding
 from locant.encodings.codes import INITIAL_STD, Code, draw_normal
 
 
+def _check_width(tokens: Tensor, width: int) -> None:
+    if tokens.shape[-1] != width:
+        wanted = f"expected tokens of {width} columns (in a sum, concat comes after what keeps the width)"
+        raise ValueError(f"{wanted}, was: {tokens.shape[-1]}")
+
+
 def _align(tokens: Tensor, code: Tensor) -> Tensor:
     """The position vectors with the batch shape and dtype of the token vectors."""
     return code.to(tokens.dtype).expand(*tokens.shape[:-1], code.shape[-1])
@@ -29,6 +35,7 @@ class Add(PositionalEncoding):
         self.limit = code.limit
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        _check_width(tokens, self.code.width)
         return tokens + (self.code(positions) * self.scale).to(tokens.dtype)
 
 
@@ -54,6 +61,7 @@ class ScaledAdd(PositionalEncoding):
         nn.init.constant_(self.gain, self.initial)
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        _check_width(tokens, self.code.width)
         return tokens + (self.code(positions) * self.gain).to(tokens.dtype)
 
 
@@ -84,7 +92,7 @@ class ConcatProject(PositionalEncoding):
 
     It is a sum of projected tables, with learned codes the same class of functions as ``Add``. ``W`` starts as
     ``[I , normal]``, so that training starts from the plain token vector plus a random projection of the code.
-    Source: compared by Hallam et al. 2026, arXiv:2601.05807. Differs: the start (theirs is uniform throughout).
+    Source: compared in "Fusion Matters", 2026, arXiv:2601.05807. Differs: the start (theirs is uniform throughout).
     Limit: that of the code.  Shift-invariant: no.
     """
 
@@ -105,6 +113,7 @@ class ConcatProject(PositionalEncoding):
             draw_normal(self.weight[:, self.width :], self.code.width**-0.5, generator)
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        _check_width(tokens, self.width)
         both = torch.cat([tokens, _align(tokens, self.code(positions) * self.scale)], dim=-1)
         # Autocast would project in bfloat16 and leave the stream there, which all other inputs keep as it is.
         return nn.functional.linear(both, self.weight).to(tokens.dtype)
@@ -114,7 +123,7 @@ class Gate(PositionalEncoding):
     """``h_i = g_i x_i + (1 - g_i) s p_i`` with ``g_i = sigmoid(w . [x_i ; s p_i] + b)``: a learned mixture per token.
 
     Starts at ``w`` near 0 and ``b = 0``: the mean of the two.
-    Source: "Gate-Scalar" of Hallam et al. 2026, arXiv:2601.05807. Differs: nothing.
+    Source: Gate-Scalar of "Fusion Matters", 2026, arXiv:2601.05807. Differs: nothing.
     Limit: that of the code.  Shift-invariant: no.  Raises ValueError if code and tokens differ in width.
     """
 
@@ -136,6 +145,7 @@ class Gate(PositionalEncoding):
         nn.init.zeros_(self.bias)
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        _check_width(tokens, self.code.width)
         code = _align(tokens, self.code(positions) * self.scale)
         gate = torch.sigmoid(torch.cat([tokens, code], dim=-1) @ self.weight + self.bias)[..., None]
         return gate * tokens + (1 - gate) * code

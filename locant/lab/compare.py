@@ -11,7 +11,7 @@ from locant.lab.plan import Plan, make
 from locant.lab.records import export
 from locant.lab.run import Run
 from locant.lab.settings import Settings
-from locant.lab.store import RunFolder, open_results, write_json
+from locant.lab.store import RunFolder, open_results, write_atomically, write_json
 from locant.lab.summary import Results, summarise
 
 
@@ -36,11 +36,11 @@ class Silent:
 def compare(settings: Settings, watcher: Watcher | None = None) -> dict[str, Any]:
     """Trains what is missing in ``settings.out`` and returns the comparison document.
 
-    Writes ``comparison.json``, ``records.parquet``, ``measurements.parquet`` and ``report.html`` there. Runs that
-    failed are listed under ``failed`` and are tried again the next time. Raises ValueError for what cannot be trained
-    as asked, before anything is trained.
+    Writes ``report.html``, ``report.md``, ``comparison.json``, ``records.parquet`` and ``measurements.parquet`` there.
+    Runs that failed are listed under ``failed`` and are tried again the next time. Raises ValueError for what cannot
+    be trained as asked, before anything is trained.
     """
-    from locant.report import write
+    from locant.report import markdown, write
 
     watcher, settings = watcher or Silent(), settings.checked()
     open_results(settings.out)
@@ -54,6 +54,8 @@ def compare(settings: Settings, watcher: Watcher | None = None) -> dict[str, Any
         write_json(settings.out / "comparison.json", document)
         export(settings.out, results)
         write(document, settings.out / "report.html")
+        text = markdown(document)
+        write_atomically(settings.out / "report.md", lambda partial: partial.write_text(text, encoding="utf-8"))
     return document
 
 

@@ -47,6 +47,7 @@ def fit(encoding: str, mode: str, size: Size, vocabulary: int, target: Cost | No
     """The model of an encoding under a way of matching.
 
     total: stream and columns beside it have ``size.width`` columns together. token: the token has ``size.width``.
+    In both the MLPs are 4 times as wide as the stream, and at least 4 ``size.width``.
     parameters, flops: as token, and the hidden width makes up the difference to ``target``, the cost of the reference
     with its usual hidden width (None for the reference itself); the nearest whole width is taken.
     Raises ValueError if no such model exists: columns that do not divide by the heads, no hidden width left.
@@ -58,7 +59,7 @@ def fit(encoding: str, mode: str, size: Size, vocabulary: int, target: Cost | No
     if width <= appended or width % size.heads:
         told = f"{width} columns ({size.width} by {mode} width, {appended} appended, {beside} beside)"
         raise ValueError(f"expected a stream that divides by the {size.heads} heads for {encoding}, was: {told}")
-    hidden = 4 * width
+    hidden = 4 * max(width, size.width)
 
     def price(hidden: int) -> Cost:
         return cost(encoding, width=width, heads=size.heads, layers=size.layers, hidden=hidden, columns=size.columns,

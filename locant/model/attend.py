@@ -56,14 +56,14 @@ def grids(batch: int, heads: int, queries: int, keys: int, device: torch.device)
     return b, h, torch.arange(queries, device=device)[:, None], torch.arange(keys, device=device)
 
 
-Attend = Callable[[Pairs, Tensor, Visibility, ScoreMod | None, float], Tensor]
-"""``(pairs, values [batch, head, key, width], visibility, score_mod, scale) -> [batch, head, query, width]``."""
+Attend = Callable[[Pairs, Tensor, Visibility, ScoreMod | None], Tensor]
+"""``(pairs, values [batch, head, key, width], visibility, score_mod) -> [batch, head, query, width]``."""
 
 
-def dense(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, scale: float) -> Tensor:
+def dense(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None) -> Tensor:
     """``softmax(mod(scale q k')) v``, written out: the reference for all others. Scores and softmax in float32."""
     queries, keys = pairs.q.shape[-2], pairs.k.shape[-2]
-    scores = (pairs.q @ pairs.k.transpose(-1, -2)).to(torch.promote_types(pairs.q.dtype, torch.float32)) * scale
+    scores = (pairs.q @ pairs.k.transpose(-1, -2)).to(torch.promote_types(pairs.q.dtype, torch.float32)) * pairs.scale
     b, h, i, j = grids(pairs.q.shape[0], pairs.q.shape[1], queries, keys, pairs.q.device)
     if mod is not None:
         scores = mod(scores, b, h, i, j)
@@ -74,7 +74,7 @@ def dense(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, scale:
     return scores.softmax(dim=-1).to(v.dtype) @ v
 
 
-def sdpa(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, scale: float) -> Tensor:
+def sdpa(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None) -> Tensor:
     """PyTorch's ``scaled_dot_product_attention``. What an additive ``mod`` adds is evaluated on the grid of pairs.
 
     Gives a wrong result for a ``mod`` that is not additive; the caller chooses (``Decoder`` refuses).
@@ -89,10 +89,10 @@ def sdpa(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, scale: 
         # The fused kernels take a mask of the queries' type only; the sum of score and bias is float32 inside.
         mask = mask.to(pairs.q.dtype)
     causal = see.causal and mask is None
-    return F.scaled_dot_product_attention(pairs.q, pairs.k, v, attn_mask=mask, is_causal=causal, scale=scale)
+    return F.scaled_dot_product_attention(pairs.q, pairs.k, v, attn_mask=mask, is_causal=causal, scale=pairs.scale)
 
 
-def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, scale: float) -> Tensor:
+def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None) -> Tensor:
     """FlexAttention with the same functions. Raises ValueError on CPU if a gradient is asked for (not implemented)."""
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
@@ -100,7 +100,7 @@ def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, scale: 
         raise ValueError("expected no gradient, as FlexAttention has none on CPU, was: a call that needs one")
     batch, _, queries = pairs.q.shape[:3]
     mask = create_block_mask(see.mask_mod, batch, None, queries, pairs.k.shape[-2], device=str(pairs.q.device))
-    out = flex_attention(pairs.q, pairs.k, v, score_mod=mod, block_mask=mask, scale=scale)
+    out = flex_attention(pairs.q, pairs.k, v, score_mod=mod, block_mask=mask, scale=pairs.scale)
     assert isinstance(out, Tensor)
     return out
 

@@ -50,8 +50,8 @@ class Attention(nn.Module):
         q_notes = k_notes = encoding.notes(x, here.positions)
         if cache is not None:
             k, v, k_notes = cache.append(self.index, k, v, k_notes)
-        pairs = Pairs(q, k, here.positions, keys.positions, see.mask_mod, q_notes, k_notes)
-        out = self.attend(pairs, v, see, encoding.score_mod(pairs), scale)
+        pairs = Pairs(q, k, here.positions, keys.positions, see.mask_mod, q_notes, k_notes, scale)
+        out = self.attend(pairs, v, see, encoding.score_mod(pairs))
         out = encoding.output(out, here.positions)
         merged: Tensor = self.out(out.transpose(1, 2).reshape(batch, time, width))
         return merged

@@ -1,0 +1,100 @@
+"""Speed as ratios within one run: python benchmarks/run.py [ROUNDS]
+
+Every round times all candidates once, in rotated order, on one thread and in CPU time of that thread; a figure is the
+median over the rounds of the ratio to the baseline of the same round, with the quartiles. On a machine that others use
+too, such ratios hold where seconds do not.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+
+import locant
+from locant.encodings import Rotary, build, contiguous
+
+Call = Callable[[], object]
+
+
+def ratios(candidates: Mapping[str, Call], baseline: str, rounds: int) -> dict[str, tuple[float, float, float]]:
+    """Lower quartile, median and upper quartile of time over the baseline's time, per candidate."""
+    names = list(candidates)
+    for call in candidates.values():
+        call()
+    seen: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(rounds):
+        taken = {}
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            started = time.thread_time()
+            candidates[name]()
+            taken[name] = time.thread_time() - started
+        for name in names:
+            seen[name].append(taken[name] / taken[baseline])
+    quartiles = {name: statistics.quantiles(values, n=4) for name, values in seen.items()}
+    return {name: (low, middle, high) for name, (low, middle, high) in quartiles.items()}
+
+
+def rotation() -> tuple[dict[str, Call], str]:
+    """Rotating queries and keys, against copying them: batch 8, 8 heads, time 1024, head width 64, float32."""
+    q, k = torch.randn(2, 8, 8, 1024, 64)
+    positions = contiguous(1024).positions
+    calls: dict[str, Call] = {"copy of q and k": lambda: (q.clone(), k.clone())}
+    for layout in ("half", "interleaved"):
+        rotary = Rotary(64, layout=layout)
+        calls[f"rotary, {layout}"] = lambda rotary=rotary: rotary.qk(q, k, positions, positions)
+    return calls, "copy of q and k"
+
+
+def embedding() -> tuple[dict[str, Call], str]:
+    """Input encodings at width 512, batch 8, time 1024, against the bare lookup of the tokens, float32."""
+    tokens = torch.randint(0, 32_000, (8, 1024))
+    table = torch.nn.Embedding(32_000, 512).requires_grad_(False)
+    narrow = torch.nn.Embedding(32_000, 384).requires_grad_(False)
+    positions = contiguous(1024).positions
+    calls: dict[str, Call] = {"lookup": lambda: table(tokens)}
+    for expression in ("add(learned)", "concat(learned)", "add(sinusoidal)"):
+        encoding = build(expression, width=512, heads=8, length=1024).requires_grad_(False)
+        source = narrow if encoding.extra_width else table
+        calls[expression] = lambda e=encoding, s=source: e.embed(s(tokens), positions)
+    return calls, "lookup"
+
+
+def training() -> tuple[dict[str, Call], str]:
+    """A training step at token width 64 (2 layers, 4 heads, batch 16, time 64), against that of `add(learned)`."""
+    tokens = torch.randint(0, 256, (16, 65))
+    calls: dict[str, Call] = {}
+    widths = {"concat(learned, width=16)": 80, "concat(learned, width=64)": 128}
+    for expression in ("none", "add(learned)", "concat(learned, width=16)", "concat(learned, width=64)",
+                       "beside(learned, width=16)", "beside(learned, width=64)", "rotary", "alibi", "t5"):  # fmt: skip
+        model = locant.decoder(expression, widths.get(expression, 64), 4, 2, 64, 256)
+        calls[expression] = _step(model, tokens)
+    return calls, "add(learned)"
+
+
+def _step(model: torch.nn.Module, tokens: torch.Tensor) -> Call:
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+
+    def step() -> None:
+        logits = model(tokens[:, :-1]).flatten(0, 1)
+        torch.nn.functional.cross_entropy(logits, tokens[:, 1:].flatten()).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+    return step
+
+
+def main(rounds: int) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    print(f"torch {torch.__version__}, one thread, {rounds} rounds; ratio: median [quartiles]")
+    for group in (rotation, embedding, training):
+        candidates, baseline = group()
+        print(f"\n{' '.join((group.__doc__ or '').split())}")
+        for name, (low, middle, high) in ratios(candidates, baseline, rounds).items():
+            print(f"  {name:28} {middle:6.2f}  [{low:.2f}, {high:.2f}]")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 21)
