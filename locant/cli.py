@@ -1,7 +1,10 @@
 """The command line: arguments in, calls out. Heavy imports wait until a command needs them."""
 
+import io
 import json
 import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr
 from typing import Annotated, Any
 
 import tyro
@@ -25,7 +28,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("\nlocant: interrupted; what was finished is recorded, and the same command continues", file=sys.stderr)
         sys.exit(130)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         print(f"locant: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
 
@@ -51,35 +54,55 @@ def compare(arguments: list[str]) -> int:
         raise ValueError(f"expected the preset {' or '.join(PRESETS)}, was: {preset!r}")
     as_json = "--json" in arguments
     arguments = [argument for argument in arguments if argument != "--json"]
-    settings = tyro.cli(
-        Annotated[Settings, tyro.conf.arg(name="")],
-        args=arguments,
-        default=PRESETS[preset],
-        prog="locant compare",
-        description=f"{Settings.__doc__}\n\n--preset quick|serious sets the defaults below (shown: {preset}). "
-        "--json prints one JSON object on stdout and the progress on stderr.",
-    )
+    settings = _settings(arguments, preset)
     from rich.console import Console
 
     from locant.lab.compare import compare as call
     from locant.lab.display import Display
     from locant.report import table
 
-    with Display(Console(stderr=as_json)) as display:
+    with Display(Console(stderr=as_json, markup=False)) as display:
         document = call(settings, display)
     if as_json:
         print(json.dumps(document, allow_nan=False))
     else:
         # Tables need room; a pipe has no width of its own.
-        console = Console() if sys.stdout.isatty() else Console(width=120)
+        console = Console(markup=False, width=None if sys.stdout.isatty() else 120)
         for each in table(document, console.width):
             console.print(each)
         for note in document["notes"]:
             console.print(f"note: {note}", highlight=False)
         console.print(f"report: {settings.out / 'report.html'}", highlight=False, soft_wrap=True)
     if document["failed"]:
-        print(f"locant: {len(document['failed'])} runs failed; the same command tries them again", file=sys.stderr)
+        count = f"{len(document['failed'])} run{'' if len(document['failed']) == 1 else 's'}"
+        print(f"locant: {count} failed; the same command tries again", file=sys.stderr)
     return 1 if document["failed"] else 0
+
+
+def _settings(arguments: Sequence[str], preset: str) -> Settings:
+    """Reads the options. Raises ValueError, in one line, for those that do not exist or do not fit."""
+    told = io.StringIO()
+    try:
+        with redirect_stderr(told):
+            return tyro.cli(
+                Annotated[Settings, tyro.conf.arg(name="")],
+                args=arguments,
+                default=PRESETS[preset],
+                prog="locant compare",
+                description=f"{Settings.__doc__}\n\n--preset quick|serious sets the defaults below (shown: {preset}). "
+                "--json prints one JSON object on stdout and the progress on stderr.",
+            )
+    except SystemExit as end:
+        if not end.code:  # --help
+            raise
+    raise ValueError(_unboxed(told.getvalue()))
+
+
+def _unboxed(message: str) -> str:
+    """The first paragraph of a message that stands in a box with a title, as one line."""
+    lines = [line.strip("│ ") for line in message.splitlines() if line.startswith("│")]
+    rule = next((index for index, line in enumerate(lines) if line and not line.strip("─")), len(lines))
+    return f"{' '.join(lines[:rule]).rstrip('.')}; see locant compare --help"
 
 
 def encodings(arguments: list[str]) -> int:
@@ -99,10 +122,14 @@ def encodings(arguments: list[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("example", "formula", "acts on", "parameters", "limit", "source", box=None)
+    table = Table(box=None)
+    keys = ("example", "formula", "acts_on", "parameters", "limit", "source")
+    for key in keys:
+        table.add_column(key.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*[row[key] for key in ("example", "formula", "acts_on", "parameters", "limit", "source")])
-    Console().print(table)
+        table.add_row(*[row[key] for key in keys])
+    # No markup: brackets belong to the formulas.
+    Console(markup=False, width=None if sys.stdout.isatty() else 160).print(table, highlight=False)
     return 0
 
 

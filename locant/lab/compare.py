@@ -1,5 +1,6 @@
 """The main job: plan, train what is missing, and say what came out."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from locant.lab.plan import Plan, make
 from locant.lab.records import export
 from locant.lab.run import Run
 from locant.lab.settings import Settings
-from locant.lab.store import RunFolder, open_results, write_atomically, write_json
+from locant.lab.store import RunFolder, clear_partials, open_results, write_atomically, write_json
 from locant.lab.summary import Results, summarise
 
 
@@ -38,14 +39,20 @@ def compare(settings: Settings, watcher: Watcher | None = None) -> dict[str, Any
 
     Writes ``report.html``, ``report.md``, ``comparison.json``, ``records.parquet`` and ``measurements.parquet`` there.
     Runs that failed are listed under ``failed`` and are tried again the next time. Raises ValueError for what cannot
-    be trained as asked, before anything is trained.
+    be trained as asked, before anything is trained; then a folder that was made for it is removed.
     """
     from locant.report import markdown, write
 
     watcher, settings = watcher or Silent(), settings.checked()
-    open_results(settings.out)
+    new = open_results(settings.out)
     with _alone(settings.out):
-        plan = make(settings)
+        clear_partials(settings.out)
+        try:
+            plan = make(settings)
+        except (ValueError, OSError):
+            if new:
+                shutil.rmtree(settings.out)
+            raise
         found, failed = _train(plan, plan.tuning(), watcher)
         rates = choose_rates(plan, found)
         more, broken = _train(plan, plan.runs(rates), watcher)

@@ -7,8 +7,9 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -69,7 +70,8 @@ def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None]) 
                     if not worker.process.is_alive():
                         team[index] = worker = _hire()
                     worker.job = waiting.popleft()
-                    worker.pipe.send(worker.job)
+                    with suppress(OSError):  # if it has just died, its end is the news below
+                        worker.pipe.send(worker.job)
             busy = [worker for worker in team if worker.job]
             ready = wait([worker.pipe for worker in busy] + [worker.process.sentinel for worker in busy])
             for worker in busy:
@@ -86,7 +88,7 @@ def _hire() -> Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs, os.getpid()), daemon=True)
-    with _environment(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1"):
+    with _environment(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1"), _interrupts_blocked():
         process.start()
     theirs.close()  # so that the end of the process ends the pipe
     return Worker(process, ours)
@@ -107,12 +109,26 @@ def _environment(**values: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A child inherits the block, so that Ctrl-C cannot hit it before it has come to ignore it; ours is lifted."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # started later, by the child's own start, it would lift the block
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _news(worker: Worker) -> Iterator[Event]:
     """The next message of a worker, or the news that it is gone."""
     assert worker.job is not None
     try:
         event: Event = worker.pipe.recv()
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # the end, possibly in the middle of a message
         worker.process.join()
         code = worker.process.exitcode or 0
         how = f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"ended with status {code}"

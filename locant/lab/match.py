@@ -50,7 +50,8 @@ def fit(encoding: str, mode: str, size: Size, vocabulary: int, target: Cost | No
     In both the MLPs are 4 times as wide as the stream, and at least 4 ``size.width``.
     parameters, flops: as token, and the hidden width makes up the difference to ``target``, the cost of the reference
     with its usual hidden width (None for the reference itself); the nearest whole width is taken.
-    Raises ValueError if no such model exists: columns that do not divide by the heads, no hidden width left.
+    Raises ValueError if no such model exists: columns that do not divide by the heads, no hidden width left, a table
+    of fewer positions than the context.
     """
     if mode not in MODES:
         raise ValueError(f"expected to match {', '.join(MODES)}, was: {mode!r}")
@@ -71,9 +72,15 @@ def fit(encoding: str, mode: str, size: Size, vocabulary: int, target: Cost | No
 
 
 def _columns(encoding: str, size: Size, extra: Mapping[str, Builder] | None) -> tuple[int, int]:
-    """Columns that the encoding appends to the stream, and the most that a layer reads beside it."""
+    """Columns that the encoding appends to the stream, and the most that a layer reads beside it.
+
+    Raises ValueError if the encoding cannot represent every position of the context.
+    """
     made = build(encoding, width=size.width, heads=size.heads, layers=size.layers, length=size.context,
                  columns=size.columns, extra=extra)  # fmt: skip
+    if made.limit is not None and made.limit < size.context:
+        wanted = f"expected {encoding} to have at least the {size.context} positions of the context"
+        raise ValueError(f"{wanted}, was: a limit of {made.limit}")
     return made.extra_width, max(made.layer(index).beside_width for index in range(size.layers))
 
 

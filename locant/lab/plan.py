@@ -17,7 +17,7 @@ from locant.lab.match import Fitted, Size, fit
 from locant.lab.problems import Problem, Synthetic, Text, task
 from locant.lab.run import Run, canonical_json
 from locant.lab.settings import Settings
-from locant.lab.store import RunFolder, write_atomically, write_json
+from locant.lab.store import RunFolder, write_json, write_tensors
 from locant.lab.train import Training
 
 TUNING_SEED = 1_000_000  # learning rates are chosen on a seed that no comparison uses
@@ -81,12 +81,16 @@ def _columns(settings: Settings) -> int:
 
 
 def load_builders(path: Path | None) -> tuple[dict[str, Builder], str]:
-    """The encodings in a user's file, and the hash of the file. Raises ValueError if there are none in it."""
+    """The encodings in a user's file, and the hash of the file. Raises ValueError if it fails or has none."""
     if path is None:
         return {}, ""
     if not path.is_file():
         raise ValueError(f"expected a Python file of builders, was: {path}")
-    found = {name: value for name, value in runpy.run_path(str(path)).items()
+    try:
+        names = runpy.run_path(str(path))
+    except Exception as error:  # whatever the user's code raises
+        raise ValueError(f"expected a Python file that runs, was: {path}, {type(error).__name__}: {error}") from error
+    found = {name: value for name, value in names.items()
              if callable(value) and getattr(value, "__code__", None) and not name.startswith("_")
              and value.__code__.co_varnames[:1] == ("shape",)}  # fmt: skip
     if not found:
@@ -103,12 +107,15 @@ def experiments(settings: Settings, out: Path) -> tuple[Experiment, ...]:
         path = out / "data" / f"{corpus.hash[:20]}.pt"
         if not path.exists():
             parts = {"train": corpus.train, "test": corpus.test}
-            write_atomically(path, lambda partial: torch.save(parts, partial))
+            write_tensors(path, parts)
         text = Text(corpus.name, corpus.train, corpus.test)
+        if len(settings.learning_rates) > 1 and len(text.dev) <= settings.context:
+            wanted = f"expected at least {settings.context + 1} bytes to choose learning rates on in {corpus.name}"
+            raise ValueError(f"{wanted}, was: {len(text.dev)}")
         source = {"kind": "text", "name": corpus.name, "file": path.name}
         made.append(Experiment(text, corpus.hash, source, corpus.description, None, corpus.summary()))
     for name in settings.task:
-        chosen = task(name, settings.context)
+        chosen = task(name, settings.context, *settings.eval_lengths)
         source = {"kind": "task", "name": name, "context": str(settings.context)}
         summary = {"name": name, "description": chosen.description}
         chance = chosen.chance(settings.context)

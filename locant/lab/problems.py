@@ -51,14 +51,21 @@ class Text:
     metric: str = "bits_per_byte"
     vocabulary: int = BYTES
 
+    @property
+    def trained_on(self) -> Tensor:
+        return self.train[: len(self.train) - len(self.train) // DEV_SHARE]
+
+    @property
+    def dev(self) -> Tensor:
+        return self.train[len(self.trained_on) :]
+
     def batch(self, seed: int, step: int, size: int, length: int) -> tuple[Tensor, Tensor]:
-        text = self.train[: len(self.train) - len(self.train) // DEV_SHARE]
-        window = corpora.windows(text, length, size, keyed("batch", seed, step))
+        window = corpora.windows(self.trained_on, length, size, keyed("batch", seed, step))
         return window[:, :-1], window[:, 1:]
 
     def test(self, part: str, length: int, count: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        dev = self.train[len(self.train) - len(self.train) // DEV_SHARE :]
-        for window in corpora.test_windows(dev if part == "dev" else self.held_out, length, count).split(size):
+        text = self.dev if part == "dev" else self.held_out
+        for window in corpora.test_windows(text, length, count).split(size):
             yield window[:, :-1], window[:, 1:]
 
 
@@ -90,11 +97,16 @@ class Synthetic:
             yield batch.tokens, batch.targets
 
 
-def task(name: str, context: int) -> tasks.Task:
-    """The task of that name for a training length. Raises ValueError if there is none, or the length is too short.
+def task(name: str, context: int, *lengths: int) -> tasks.Task:
+    """The task of that name for a training length. Raises ValueError if there is none, or if that length or another of
+    ``lengths`` is too short for it.
 
     ``what_at_index`` asks for indices that exist, and were asked for, at the training length.
     """
     made = tasks.build(name, indices=max(1, context // 2)) if name == "what_at_index" else tasks.build(name)
-    made.batch(1, context, keyed("check"))
+    for length in (context, *lengths):
+        try:
+            made.batch(1, length, keyed("check"))
+        except ValueError as error:
+            raise ValueError(f"{error}, for the task {name}") from None
     return made

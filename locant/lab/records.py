@@ -37,7 +37,7 @@ def export(out: Path, results: dict[str, dict[str, Any]]) -> None:
 def _parquet(rows: list[dict[str, Any]], path: Path) -> None:
     import duckdb
 
-    lines = path.with_suffix(".jsonl")
+    lines = path.with_name(f"{path.name}.jsonl")
     try:
         lines.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         with duckdb.connect() as database:

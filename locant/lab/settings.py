@@ -1,5 +1,6 @@
 """What a comparison is asked for: the options of ``locant compare``, with their presets."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -78,8 +79,11 @@ class Settings:
         for name in ("seeds", "width", "heads", "layers", "context", "batch", "eval_tokens", "curve_points"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected --{name.replace('_', '-')} of at least 1, was: {getattr(self, name)}")
-        if self.workers < 0 or self.margin < 0 or self.weight_decay < 0:
-            raise ValueError("expected workers, margin and weight decay of at least 0, was: a negative number")
+        for name in ("workers", "margin", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"expected --{name.replace('_', '-')} of at least 0, was: {getattr(self, name)}")
+        if self.columns is not None and self.columns < 1:
+            raise ValueError(f"expected --columns of at least 1, was: {self.columns}")
         if not self.learning_rates or any(not 0 < rate < 10 for rate in self.learning_rates):
             raise ValueError(f"expected learning rates between 0 and 10, was: {list(self.learning_rates)}")
         from locant.encodings.expression import canonical  # here, as it takes torch with it

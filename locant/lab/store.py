@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from locant.lab.run import NUMERICS, Run
 
 MARKER = "locant.json"
@@ -30,15 +32,31 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, lambda partial: partial.write_text(text + "\n", encoding="utf-8"))
 
 
-def open_results(out: Path) -> None:
+def write_tensors(path: Path, value: Any) -> None:
+    """Writes what ``torch.save`` takes, atomically. Raises OSError if the disk is full."""
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:  # given a path, torch hides the system's reason in a RuntimeError
+            torch.save(value, file)
+
+    write_atomically(path, write)
+
+
+def clear_partials(out: Path) -> None:
+    """Removes what killed processes left half written, anywhere in a folder of results that nobody else writes to."""
+    for path in out.rglob(".*.part*"):
+        path.unlink(missing_ok=True)
+
+
+def open_results(out: Path) -> bool:
     """Makes ``out`` a folder of results, or checks that it is one of this numerics version.
 
-    Raises ValueError if it is something else: a file, a folder with other things in it, or results whose numbers
+    Returns whether the folder is new. Raises ValueError if it is something else: a file, a folder with other things in it, or results whose numbers
     would not be comparable.
     """
     if out.exists() and not out.is_dir():
         raise ValueError(f"expected a folder for the results, was a file: {out}")
-    marker = out / MARKER
+    marker, new = out / MARKER, not out.exists()
     if marker.exists():
         try:
             found = json.loads(marker.read_text())["numerics"]
@@ -48,10 +66,11 @@ def open_results(out: Path) -> None:
             raise ValueError(
                 f"expected results of numerics version {NUMERICS} in {out}, was: {found}; use another --out"
             )
-    elif out.exists() and any(out.iterdir()):
+    elif not new and any(not path.name.startswith(f".{MARKER}.") for path in out.iterdir()):
         raise ValueError(f"expected an empty folder or one with results of locant, was: {out} with other files")
     else:
         write_json(marker, {"numerics": NUMERICS})
+    return new
 
 
 class RunFolder:

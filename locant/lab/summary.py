@@ -143,10 +143,8 @@ def _ranks(plan: Plan, experiment: Experiment, better: Better, found: dict[str, 
            rows: list[dict[str, Any]], results: Results) -> list[dict[str, Any]]:  # fmt: skip
     """Orders of the encodings: along the training, at the end, and at each learning rate that was tried."""
     made = []
-    points = plan.settings.curve_points
     for share, words in ((1 / 4, "1/4 of the training"), (1 / 2, "1/2 of the training")):
-        index = round(points * share) - 1
-        values = {e: [r["curve"][index]["value"] for r in each if r and 0 <= index < len(r["curve"])]
+        values = {e: [p["value"] for r in each if r for p in r["curve"] if p["step"] == round(share * r["run"]["steps"])]
                   for e, each in found.items()}  # fmt: skip
         made.append((words, {e: sum(v) / len(v) for e, v in values.items() if v}))
     name = experiment.problem.name

@@ -15,7 +15,7 @@ from locant.encodings import Builder, build
 from locant.lab.evaluate import by_length, measure
 from locant.lab.problems import Problem
 from locant.lab.run import Run
-from locant.lab.store import RunFolder, write_atomically, write_json
+from locant.lab.store import RunFolder, write_json, write_tensors
 from locant.model import Decoder
 
 BETAS = (0.9, 0.98)
@@ -63,7 +63,7 @@ class Training:
     def save(self) -> None:
         state = {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(), "done": self.done,
                  "seconds": self.seconds, "curve": self.curve}  # fmt: skip
-        write_atomically(self.folder.checkpoint, lambda partial: torch.save(state, partial))
+        write_tensors(self.folder.checkpoint, state)
 
     def step(self) -> float:
         """One update; returns the loss in nats before it. Raises FloatingPointError if the loss is not finite."""

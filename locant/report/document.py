@@ -95,7 +95,8 @@ def by_seed(comparison: Document, experiment: Document, row: Document) -> dict[i
     if len(values) != len(seeds):
         mine = (row["encoding"], experiment["name"])
         runs = [run for run in comparison["runs"] if (run["encoding"], run["experiment"]) == mine]
-        seeds = sorted({run["seed"] for run in runs if run["status"] == "done"}, key=seeds.index)
+        done = {run["seed"] for run in runs if run["status"] == "done"}
+        seeds = [seed for seed in seeds if seed in done]  # runs that chose a learning rate have a seed of their own
     if len(values) != len(seeds):
         return {}
     return {seed: value for seed, value in zip(seeds, values, strict=True) if finite(value)}

@@ -59,7 +59,7 @@ def render(comparison: Document) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, finite=finite, at_length=at_length)
+    environment.globals.update(words=words, finite=finite, at_length=at_length, tuned=_tuned)
     environment.tests["name"] = lambda part: isinstance(part, Name)
     return environment.get_template("page.html.j2").render(
         comparison=comparison,
@@ -68,6 +68,11 @@ def render(comparison: Document) -> str:
         confidence=float(comparison["plan"].get("confidence", 0.95)),
         sections=[_section(comparison, item, f"e{i}") for i, item in enumerate(comparison["experiments"], start=1)],
     )
+
+
+def _tuned(run: Document) -> str:
+    """What sets a run apart that only chose the learning rate."""
+    return f", learning rate {words.plain(run['learning_rate'])} tried on the dev part" if run.get("part") == "dev" else ""
 
 
 def _section(comparison: Document, experiment: Document, prefix: str) -> Mapping[str, Any]:

@@ -133,7 +133,7 @@ def _caption(comparison: Document, experiment: Document) -> Text:
         + ("." if margin is None else f"; margin ±{margin:g}."),
         f"Matched by {matched['by']}: the same {matched['held']}. Not matched: {matched['not_held']}.",
         f"Budget {words.plain(plan.get('budget'))}; {len(seeds)} seed{'' if len(seeds) == 1 else 's'} "
-        f"({words.plain(seeds)}); data {data['name']} {data['hash'][:12]}.",
+        f"({words.plain(seeds)}); data {' '.join([data['name'], data.get('hash', '')[:12]]).strip()}.",
     ]
     if experiment["chance"] is not None:
         lines.append(f"Chance: {words.metric(experiment['chance'])}.")
