@@ -2,8 +2,9 @@
 
 from locant.encodings.base import Chain, MaskMod, Pairs, PerLayer, PositionalEncoding, ScoreMod
 from locant.encodings.biases import T5, Alibi, alibi_slopes, t5_bucket
-from locant.encodings.catalogue import Entry, build, catalogue
+from locant.encodings.catalogue import build, catalogue
 from locant.encodings.codes import Code, Fourier, Learned, Random, Sinusoidal
+from locant.encodings.entries.entry import Entry
 from locant.encodings.expression import Builder, Shape, canonical
 from locant.encodings.inputs import Add, Beside, Concat, ConcatProject, Gate, ScaledAdd
 from locant.encodings.positions import (

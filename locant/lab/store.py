@@ -51,8 +51,8 @@ def clear_partials(out: Path) -> None:
 def open_results(out: Path) -> bool:
     """Makes ``out`` a folder of results, or checks that it is one of this numerics version.
 
-    Returns whether the folder is new. Raises ValueError if it is something else: a file, a folder with other things in it, or results whose numbers
-    would not be comparable.
+    Returns whether the folder is new. Raises ValueError if it is something else: a file, a folder with other things in
+    it, or results whose numbers would not be comparable.
     """
     if out.exists() and not out.is_dir():
         raise ValueError(f"expected a folder for the results, was a file: {out}")

@@ -144,7 +144,8 @@ def _ranks(plan: Plan, experiment: Experiment, better: Better, found: dict[str, 
     """Orders of the encodings: along the training, at the end, and at each learning rate that was tried."""
     made = []
     for share, words in ((1 / 4, "1/4 of the training"), (1 / 2, "1/2 of the training")):
-        values = {e: [p["value"] for r in each if r for p in r["curve"] if p["step"] == round(share * r["run"]["steps"])]
+        values = {e: [p["value"] for r in each if r
+                      for p in r["curve"] if p["step"] == round(share * r["run"]["steps"])]
                   for e, each in found.items()}  # fmt: skip
         made.append((words, {e: sum(v) / len(v) for e, v in values.items() if v}))
     name = experiment.problem.name

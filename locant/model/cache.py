@@ -39,7 +39,7 @@ class Cache:
         self.keys = [Column(-2) for _ in range(layers)]
         self.values = [Column(-2) for _ in range(layers)]
         self.notes = [Column(-2) for _ in range(layers)]
-        self.positions = Column(-1)
+        self.positions = Column(1)
         self.documents: Column | None = None
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class Cache:
             was = f"{tuple(new.positions.shape)} {new.positions.dtype}"
             raise ValueError(f"expected positions of {store.shape[0]} rows of {store.dtype} as cached, was: {was}")
         if new.documents is not None and self.documents is None:
-            self.documents = Column(-1)
+            self.documents = Column(1)
         positions = self.positions.append(new.positions)
         documents = self.documents.append(new.documents) if self.documents and new.documents is not None else None
         return Layout(positions, documents)

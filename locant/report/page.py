@@ -72,7 +72,9 @@ def render(comparison: Document) -> str:
 
 def _tuned(run: Document) -> str:
     """What sets a run apart that only chose the learning rate."""
-    return f", learning rate {words.plain(run['learning_rate'])} tried on the dev part" if run.get("part") == "dev" else ""
+    if run.get("part") != "dev":
+        return ""
+    return f", learning rate {words.plain(run['learning_rate'])} tried on the dev part"
 
 
 def _section(comparison: Document, experiment: Document, prefix: str) -> Mapping[str, Any]:
