@@ -193,7 +193,7 @@ def test_what_is_public_is_documented() -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("encodings/")])
 def test_public_classes_and_functions_of_the_encodings_have_docstrings(name: str) -> None:
-    if name == "encodings/catalogue.py":
+    if "/entries/" in name and not name.endswith("entry.py"):
         return  # its builders are described by the entries of the catalogue
     for node in tree(ROOT / name).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
