@@ -32,7 +32,8 @@ def named(expression: str) -> Subject:
     def make(length: int) -> PositionalEncoding:
         return build(expression, width=WIDTH, heads=HEADS, layers=LAYERS, length=length)
 
-    return Subject(expression, make, sees_positions=expression != "none")
+    blind = expression.startswith(("none", "without")) or expression in {"cope", "forgetting"}
+    return Subject(expression, make, sees_positions=not blind)
 
 
 def perturbed(model: Decoder, *, seed: int = 7, size: float = 0.2) -> Decoder:

@@ -22,6 +22,8 @@ def test_there_are_examples():
     assert len(EXAMPLES) >= 3
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")  # the examples show the plain call
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # by a peer package as it is imported
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_example_runs(code):
     names = {}

@@ -10,6 +10,8 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from locant.encodings.axes import one_axis
+
 ScoreMod = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 """FlexAttention's own signature: ``(score, batch, head, query, key) -> score``."""
 MaskMod = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -24,6 +26,7 @@ class Pairs(NamedTuple):
     q_notes, k_notes: ``[batch, head, query or key, extra]``, what ``notes`` returned, or None.
     visible: which keys a query may see.
     scale: what the product of q and k is multiplied with to give the score.
+    content: the queries before ``qk``, for products that no rotation should enter; None if they are not at hand.
     """
 
     q: Tensor
@@ -34,6 +37,7 @@ class Pairs(NamedTuple):
     q_notes: Tensor | None = None
     k_notes: Tensor | None = None
     scale: float = 1.0
+    content: Tensor | None = None
 
     @property
     def behind(self) -> int:
@@ -44,8 +48,9 @@ class Pairs(NamedTuple):
         """Query position minus key position of the pair ``(i, j)``; positive for keys of the past.
 
         The indices may be single numbers or whole grids. When all rows share their positions the batch index is left
-        out, so that the grid, too, is shared by the batch.
+        out, so that the grid, too, is shared by the batch. Raises ValueError if positions have more than one axis.
         """
+        one_axis(self.q_positions)
         if self.q_positions.shape[0] == 1:
             return self.q_positions[0][i] - self.k_positions[0][j]
         return self.q_positions[b, i] - self.k_positions[b, j]
@@ -55,11 +60,15 @@ class PositionalEncoding(nn.Module):
     """Where position enters a transformer. As it stands: nowhere (NoPE). A subclass overrides any of the hooks.
 
     Every hook is a pure function. Positions have the shape ``[rows, time]``, whole or fractional, where ``rows`` is 1
-    or the batch; a hook returns something that broadcasts accordingly.
+    or the batch; a hook returns something that broadcasts accordingly. Positions ``[rows, time, axes]`` are for what
+    reads several axes (``on_axes``); what reads one refuses them (``one_axis``).
 
     limit: first position that cannot be represented; None if there is none.
     shift_invariant: attention stays the same when all positions move by one amount.
     additive: ``score_mod`` only adds to the score, whatever the score is. Fused attention needs that.
+    reads_keys: keys are multiplied with vectors of its own, so it is not shift-invariant where another part has rotated
+        them before.
+    reads_weights: ``read`` does something. Only attention that is written out (``dense``) has weights to read.
     extra_width: number of columns that ``embed`` appends to the token's columns.
     beside_width: number of columns that ``beside`` returns.
 
@@ -69,6 +78,8 @@ class PositionalEncoding(nn.Module):
     limit: int | None = None
     shift_invariant: bool = True
     additive: bool = True
+    reads_keys: bool = False
+    reads_weights: bool = False
     extra_width: int = 0
     beside_width: int = 0
 
@@ -117,12 +128,24 @@ class PositionalEncoding(nn.Module):
         """
         return None
 
+    def read(self, weights: Tensor, pairs: Pairs) -> Tensor | None:
+        """What is added to ``weights @ v``, ``[batch, head, query, width]``: position that values are to carry.
+
+        weights: ``[batch, head, query, key]``, after the softmax, 0 where nothing may be seen. Asked for only if the
+        encoding says ``reads_weights``.
+        """
+        return None
+
     def layer(self, index: int) -> "PositionalEncoding":
         """The encoding of layer ``index``."""
         return self
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draws the parameters that this very module owns; submodules have a method of their own."""
+
+    def defines(self, hook: str) -> bool:
+        """Whether the encoding, or one that it is made of, does anything in the hook of that name."""
+        return getattr(type(self), hook) is not getattr(PositionalEncoding, hook)
 
 
 class Chain(PositionalEncoding):
@@ -133,13 +156,15 @@ class Chain(PositionalEncoding):
 
     def __init__(self, *parts: PositionalEncoding) -> None:
         super().__init__()
-        if sum(_defines(part, "notes") for part in parts) > 1:
+        if sum(part.defines("notes") for part in parts) > 1:
             raise ValueError(f"expected at most one part with notes, was: {[type(part).__name__ for part in parts]}")
         self.parts = cast(Sequence[PositionalEncoding], nn.ModuleList(parts))
         limits = [part.limit for part in parts if part.limit is not None]
         self.limit = min(limits) if limits else None
-        self.shift_invariant = all(part.shift_invariant for part in parts)
+        self.shift_invariant = all(part.shift_invariant for part in parts) and not _reads_rotated(parts)
         self.additive = all(part.additive for part in parts)
+        self.reads_keys = any(part.reads_keys for part in parts)
+        self.reads_weights = any(part.reads_weights for part in parts)
         self.extra_width = sum(part.extra_width for part in parts)
         self.beside_width = sum(part.beside_width for part in parts)
 
@@ -188,18 +213,27 @@ class Chain(PositionalEncoding):
 
         return chained
 
+    def read(self, weights: Tensor, pairs: Pairs) -> Tensor | None:
+        made = [r for r in [part.read(weights, pairs) for part in self.parts if part.reads_weights] if r is not None]
+        return torch.stack(made).sum(0) if made else None
+
     def layer(self, index: int) -> PositionalEncoding:
         parts = [part.layer(index) for part in self.parts]
         if all(new is old for new, old in zip(parts, self.parts, strict=True)):
             return self
         return Chain(*parts)
 
+    def defines(self, hook: str) -> bool:
+        return any(part.defines(hook) for part in self.parts)
 
-def _defines(encoding: PositionalEncoding, hook: str) -> bool:
-    """Whether the encoding, or a part of it if it is a chain, has a hook of its own."""
-    if isinstance(encoding, Chain):
-        return any(_defines(part, hook) for part in encoding.parts)
-    return getattr(type(encoding), hook) is not getattr(PositionalEncoding, hook)
+
+def _reads_rotated(parts: Sequence[PositionalEncoding]) -> bool:
+    """Whether a part multiplies vectors of its own with keys that another has rotated; scores see all rotations."""
+    for index, part in enumerate(parts):
+        others = [*parts[:index], *(parts[index + 1 :] if part.defines("score_mod") else ())]
+        if part.reads_keys and any(other.defines("qk") and not other.reads_keys for other in others):
+            return True
+    return False
 
 
 class PerLayer(PositionalEncoding):
@@ -215,13 +249,15 @@ class PerLayer(PositionalEncoding):
         if not cycle:
             raise ValueError("expected at least one encoding in the cycle, was: none")
         for part in cycle:
-            if _defines(part, "embed") or part.extra_width:
+            if part.defines("embed") or part.extra_width:
                 raise ValueError(f"expected encodings that act inside of layers, was: {type(part).__name__}")
         self.cycle = cast(Sequence[PositionalEncoding], nn.ModuleList(cycle))
         limits = [part.limit for part in cycle if part.limit is not None]
         self.limit = min(limits) if limits else None
         self.shift_invariant = all(part.shift_invariant for part in cycle)
         self.additive = all(part.additive for part in cycle)
+        self.reads_keys = any(part.reads_keys for part in cycle)
+        self.reads_weights = any(part.reads_weights for part in cycle)
 
     def layer(self, index: int) -> PositionalEncoding:
         return self.cycle[index % len(self.cycle)].layer(index)

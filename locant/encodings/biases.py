@@ -29,20 +29,28 @@ def alibi_slopes(heads: int) -> Tensor:
 class Alibi(PositionalEncoding):
     """``s_ij <- s_ij - m_h |i - j|``: scores fall linearly with distance, at a fixed slope per head.
 
-    Source: Press et al. 2021, arXiv:2108.12409, section 3. Differs: the paper's is causal; towards the future this
-    one falls in the same way.
-    Limit: none.  Shift-invariant: yes.
+    ahead: what the slopes towards the future are multiplied with. 1 is symmetric; other values let attention that is
+        not causal tell before from after.
+    Source: Press et al. 2021, arXiv:2108.12409, section 3. Differs: the paper's is causal and says nothing of the
+    future; a term ``+ m_h j`` in place of the distance equals it for causal attention only.
+    Limit: none.  Shift-invariant: yes.  Raises ValueError if there is no head or ``ahead`` is negative.
     """
 
-    def __init__(self, heads: int) -> None:
+    def __init__(self, heads: int, *, ahead: float = 1.0) -> None:
         super().__init__()
+        if not ahead >= 0:
+            raise ValueError(f"expected a slope towards the future of at least 0, was: {ahead}")
+        self.ahead = ahead
         self.slopes = Derived(partial(alibi_slopes, heads))
 
     def score_mod(self, pairs: Pairs) -> ScoreMod:
         slopes = self.slopes()
 
         def alibi(score: Tensor, b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
-            return score - slopes[h] * pairs.distance(b, i, j).abs()
+            distance = pairs.distance(b, i, j)
+            if self.ahead == 1:
+                return score - slopes[h] * distance.abs()
+            return score - slopes[h] * torch.where(distance < 0, -self.ahead * distance, distance)
 
         return alibi
 

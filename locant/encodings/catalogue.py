@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from locant.encodings.base import PositionalEncoding
-from locant.encodings.entries import biases, codes, inputs, rotary, schedules
+from locant.encodings.entries import biases, codes, distances, inputs, rotary, schedules
 from locant.encodings.entries.entry import Entry
 from locant.encodings.expression import Builder, Parser, Shape
 
-_ENTRIES = [*schedules.ENTRIES, *inputs.ENTRIES, *rotary.ENTRIES, *biases.ENTRIES]
+_ENTRIES = [*schedules.ENTRIES, *inputs.ENTRIES, *rotary.ENTRIES, *biases.ENTRIES, *distances.ENTRIES]
 
 
 def catalogue() -> dict[str, Entry]:

@@ -5,6 +5,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from locant.encodings.axes import one_axis
 from locant.encodings.derived import Derived
 from locant.encodings.frequencies import geometric, linear
 
@@ -20,7 +21,9 @@ def draw_normal(tensor: Tensor, std: float, generator: torch.Generator | None = 
 
 
 class Code(nn.Module):
-    """Position to vector: ``[..., time]`` to ``[..., time, width]``, in float32.
+    """Position to vector: ``[rows, time]`` or ``[time]`` to ``[..., time, width]``, in float32.
+
+    A code of several axes also reads ``[rows, time, axes]`` (``on_axes``); one of one axis refuses it.
 
     width: length of the vectors.  limit: first position without a vector, or None.
     rms: root mean square of their numbers at the start, which tells by what factor they match a token's.
@@ -55,7 +58,7 @@ def lookup(table: Tensor, positions: Tensor) -> Tensor:
 
     Raises ValueError with the offending position if one lies outside of the table. Nothing is clamped.
     """
-    check_positions(positions, len(table))
+    check_positions(one_axis(positions), len(table))
     if not positions.is_floating_point():
         return nn.functional.embedding(positions, table)
     below = positions.floor()
@@ -89,7 +92,7 @@ class Sinusoidal(Code):
 
     def forward(self, positions: Tensor) -> Tensor:
         frequencies = self.frequencies()
-        angle = positions[..., None].to(frequencies.dtype) * frequencies
+        angle = one_axis(positions)[..., None].to(frequencies.dtype) * frequencies
         waves = [angle.sin(), angle.cos()]
         if self.layout == "halves":
             return torch.cat(waves, dim=-1)
@@ -173,6 +176,42 @@ class Fourier(Code):
         self.frequencies = Derived(partial(linear, width // 2, limit / 2))
 
     def forward(self, positions: Tensor) -> Tensor:
-        z = 2.0 * positions[..., None].to(torch.float32) / (self.scale - 1) - 1.0
+        z = 2.0 * one_axis(positions)[..., None].to(torch.float32) / (self.scale - 1) - 1.0
         angle = torch.pi * z * self.frequencies()
         return torch.cat([angle.sin(), angle.cos()] + [z] * (self.width % 2), dim=-1)
+
+
+class Binary(Code):
+    """``p_i[c] = 2 bit(i, c mod B) - 1``: the ``B`` bits of the position, the lowest first, as -1 and 1.
+
+    ``B`` is the number of bits of ``limit - 1``; a wider vector repeats them. Nearby positions may differ in all bits:
+    7 and 8 do. Between two whole positions it is the straight line between their bits.
+    Source: folklore.  Limit: ``limit``.
+    Raises ValueError if ``limit`` is below 2 or has more bits than the vector columns, and, with the position, if one
+    lies outside.
+    """
+
+    limit: int
+
+    def __init__(self, limit: int, width: int) -> None:
+        super().__init__()
+        if limit < 2:
+            raise ValueError(f"expected at least 2 positions, was: {limit}")
+        self.bits = (limit - 1).bit_length()
+        if width < self.bits:
+            raise ValueError(f"expected at least {self.bits} columns for {limit} positions, was: {width}")
+        self.width = width
+        self.limit = limit
+        self.rms = 1.0
+
+    def _signs(self, whole: Tensor) -> Tensor:
+        bit = torch.arange(self.width, device=whole.device) % self.bits
+        return (2 * (whole[..., None].long() >> bit & 1) - 1).to(torch.float32)
+
+    def forward(self, positions: Tensor) -> Tensor:
+        check_positions(one_axis(positions), self.limit)
+        if not positions.is_floating_point():
+            return self._signs(positions)
+        below = positions.floor()
+        fraction = (positions - below)[..., None].to(torch.float32)
+        return torch.lerp(self._signs(below), self._signs(positions.ceil()), fraction)

@@ -2,18 +2,20 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from locant.encodings.base import PositionalEncoding
 from locant.encodings.codes import INITIAL_STD, Code, draw_normal
 
 
-def _check_width(tokens: Tensor, width: int) -> None:
+def check_width(tokens: Tensor, width: int) -> None:
+    """Raises ValueError if the token vectors have another number of columns than the encoding was made for."""
     if tokens.shape[-1] != width:
         wanted = f"expected tokens of {width} columns (in a sum, concat comes after what keeps the width)"
         raise ValueError(f"{wanted}, was: {tokens.shape[-1]}")
 
 
-def _align(tokens: Tensor, code: Tensor) -> Tensor:
+def align(tokens: Tensor, code: Tensor) -> Tensor:
     """The position vectors with the batch shape and dtype of the token vectors."""
     return code.to(tokens.dtype).expand(*tokens.shape[:-1], code.shape[-1])
 
@@ -35,7 +37,7 @@ class Add(PositionalEncoding):
         self.limit = code.limit
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        _check_width(tokens, self.code.width)
+        check_width(tokens, self.code.width)
         return tokens + (self.code(positions) * self.scale).to(tokens.dtype)
 
 
@@ -61,8 +63,34 @@ class ScaledAdd(PositionalEncoding):
         nn.init.constant_(self.gain, self.initial)
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        _check_width(tokens, self.code.width)
+        check_width(tokens, self.code.width)
         return tokens + (self.code(positions) * self.gain).to(tokens.dtype)
+
+
+class MatchedAdd(PositionalEncoding):
+    """``h_i = x_i + s rms(x_i) p_i / rms(p_i)``: the sum, with position always ``s`` times as large as its token.
+
+    ``rms`` is the root mean square of a vector's columns. Gradients flow through both of them, so a token cannot grow
+    out of the reach of its position. A position vector far below 1e-6 in size counts as none.
+    Source: ours, for the ratio of sizes that Vaswani et al. 2017, arXiv:1706.03762, section 3.4, fix at the start.
+    Limit: that of the code.  Shift-invariant: no.  Raises ValueError if code and tokens differ in width.
+    """
+
+    shift_invariant = False
+
+    def __init__(self, code: Code, *, scale: float = 1.0) -> None:
+        super().__init__()
+        self.code = code
+        self.scale = scale
+        self.limit = code.limit
+
+    def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        check_width(tokens, self.code.width)
+        precise = torch.promote_types(tokens.dtype, torch.float32)
+        # The norm has a gradient at a token of zeros, unlike the root of a mean.
+        norm = torch.linalg.vector_norm(tokens, dim=-1, keepdim=True, dtype=precise)
+        unit = F.rms_norm(self.code(positions).to(precise), (self.code.width,), eps=1e-12)
+        return tokens + (self.scale * self.code.width**-0.5 * norm * unit).to(tokens.dtype)
 
 
 class Concat(PositionalEncoding):
@@ -84,7 +112,7 @@ class Concat(PositionalEncoding):
         self.limit = code.limit
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        return torch.cat([tokens, _align(tokens, self.code(positions) * self.scale)], dim=-1)
+        return torch.cat([tokens, align(tokens, self.code(positions) * self.scale)], dim=-1)
 
 
 class ConcatProject(PositionalEncoding):
@@ -113,10 +141,10 @@ class ConcatProject(PositionalEncoding):
             draw_normal(self.weight[:, self.width :], self.code.width**-0.5, generator)
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        _check_width(tokens, self.width)
-        both = torch.cat([tokens, _align(tokens, self.code(positions) * self.scale)], dim=-1)
+        check_width(tokens, self.width)
+        both = torch.cat([tokens, align(tokens, self.code(positions) * self.scale)], dim=-1)
         # Autocast would project in bfloat16 and leave the stream there, which all other inputs keep as it is.
-        return nn.functional.linear(both, self.weight).to(tokens.dtype)
+        return F.linear(both, self.weight).to(tokens.dtype)
 
 
 class Gate(PositionalEncoding):
@@ -145,8 +173,8 @@ class Gate(PositionalEncoding):
         nn.init.zeros_(self.bias)
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        _check_width(tokens, self.code.width)
-        code = _align(tokens, self.code(positions) * self.scale)
+        check_width(tokens, self.code.width)
+        code = align(tokens, self.code(positions) * self.scale)
         gate = torch.sigmoid(torch.cat([tokens, code], dim=-1) @ self.weight + self.bias)[..., None]
         return gate * tokens + (1 - gate) * code
 

@@ -5,67 +5,126 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from locant.encodings.axes import on_axes, one_axis
 from locant.encodings.base import PositionalEncoding
 from locant.encodings.derived import Derived
-from locant.encodings.frequencies import geometric
+from locant.encodings.frequencies import constant, geometric
 
 LAYOUTS = ("half", "interleaved")
+SIDES = ("first", "last")
 
 
-def rotate(x: Tensor, angle: Tensor, *, layout: str) -> Tensor:
-    """Rotates the first ``2 * pair`` columns of ``x`` ``[..., time, width]`` by ``angle`` ``[..., time, pair]``.
+def rotate(x: Tensor, angle: Tensor, *, layout: str, side: str = "first", scale: Tensor | float = 1.0) -> Tensor:
+    """Rotates ``2 * pair`` columns of ``x`` ``[..., time, width]`` by ``angle`` ``[..., time, pair]``.
 
     layout: ``"half"`` pairs column ``c`` with ``c + pair``; ``"interleaved"`` pairs ``2c`` with ``2c + 1``.
-    Computed in the angle's precision and cast once, at the end. The remaining columns stay as they are.
+    side: whether the ``"first"`` or the ``"last"`` columns are rotated; the others stay as they are.
+    scale: what the rotated columns are multiplied with; a number or ``[..., time, pair]``.
+    Computed in the angle's precision and cast once, at the end.
     """
-    turned, kept = x[..., : 2 * angle.shape[-1]].to(angle.dtype), x[..., 2 * angle.shape[-1] :]
+    columns = 2 * angle.shape[-1]
+    start = 0 if side == "first" else x.shape[-1] - columns
     cos, sin = angle.cos(), angle.sin()
+    if isinstance(scale, Tensor) or scale != 1.0:
+        cos, sin = cos * scale, sin * scale
+    turned = x[..., start : start + columns].to(angle.dtype)
     if layout == "half":
         first, second = turned.chunk(2, dim=-1)
         turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
     else:
         first, second = turned[..., 0::2], turned[..., 1::2]
         turned = torch.stack([first * cos - second * sin, second * cos + first * sin], dim=-1).flatten(-2)
-    return torch.cat([turned.to(x.dtype), kept], dim=-1) if kept.shape[-1] else turned.to(x.dtype)
+    if columns == x.shape[-1]:
+        return turned.to(x.dtype)
+    return torch.cat([x[..., :start], turned.to(x.dtype), x[..., start + columns :]], dim=-1)
+
+
+def angles(positions: Tensor, frequencies: Tensor) -> Tensor:
+    """``position * frequency`` summed over axes: ``[rows, time]`` or ``[rows, time, axes]`` to ``[rows, time, pair]``.
+
+    frequencies: ``[pair]``, or ``[..., axes, pair]`` for positions with several coordinates; positions without axes
+    then stand for the same number on each of them. Leading axes of the frequencies (heads) come before time.
+    Raises ValueError if positions have axes and the frequencies have not, or the numbers of axes differ.
+    """
+    if frequencies.ndim == 1:
+        return one_axis(positions)[..., None].to(frequencies.dtype) * frequencies
+    positions = on_axes(positions, frequencies.shape[-2])
+    if frequencies.ndim > 2:
+        positions, frequencies = positions.unsqueeze(-3), frequencies.unsqueeze(-3)
+    # Not a matrix product, which autocast would take to bfloat16.
+    return (positions[..., None].to(frequencies.dtype) * frequencies).sum(-2)
+
+
+def rotated_columns(head_width: int, fraction: float) -> int:
+    """``fraction`` of the head, cut to a whole number. Raises ValueError unless that is positive and even."""
+    if not 0 < fraction <= 1:
+        raise ValueError(f"expected a fraction of the head in (0, 1], was: {fraction}")
+    columns = int(head_width * fraction + 1e-9)  # a hair against 0.29 * 100 = 28.999...
+    if columns < 2 or columns % 2:
+        raise ValueError(f"expected a positive even number of rotated columns, was: {columns}")
+    return columns
+
+
+def speeds(head_width: int, base: float | None, fraction: float | None, frequencies: Tensor | None,
+           dtype: torch.dtype) -> Derived:  # fmt: skip
+    """The table of frequencies of a rotation: those given, or geometric ones. Raises ValueError as ``Rotary`` does."""
+    if frequencies is None:
+        columns = rotated_columns(head_width, 1.0 if fraction is None else fraction)
+        return Derived(partial(geometric, columns // 2, 10_000.0 if base is None else base), dtype)
+    if base is not None or fraction is not None:
+        raise ValueError(f"expected frequencies alone, was: also base {base}, fraction {fraction}")
+    if not 2 <= 2 * frequencies.shape[-1] <= head_width:
+        raise ValueError(f"expected 1 to {head_width // 2} frequencies, was: {frequencies.shape[-1]}")
+    return Derived(constant(frequencies), dtype)
+
+
+def check_words(layout: str, side: str) -> None:
+    """Raises ValueError for a layout or side that there is not."""
+    if layout not in LAYOUTS:
+        raise ValueError(f"expected the layout half or interleaved, was: {layout}")
+    if side not in SIDES:
+        raise ValueError(f"expected the side first or last, was: {side}")
 
 
 class Rotary(PositionalEncoding):
     """``q_i <- R(i) q_i`` and ``k_j <- R(j) k_j``, so that the score depends on ``j - i`` alone.
 
     ``R(i)`` rotates the c-th pair of columns by ``i * base ** (-2c / r)``, where ``r`` is the number of columns that
-    are rotated: the first ``fraction`` of the head.
+    are rotated: ``fraction`` of the head.
 
+    base: 10 000 unless given.  fraction: 1 unless given.
+    frequencies: other ones in place of those of ``base`` and ``fraction``, in radians per position: ``[pairs]``, or
+        ``[axes, pairs]`` for positions ``[rows, time, axes]`` (see ``frequencies`` and ``scaling``).
+    attention_factor: what the rotated columns of queries and keys are multiplied with (YaRN, LongRoPE).
     layout: ``"half"`` (GPT-NeoX, Llama in Hugging Face) or ``"interleaved"`` (the paper, GPT-J); weights trained with
-        one need the columns of their query and key projections permuted for the other.
+        one need the columns of their query and key projections permuted for the other (see ``layouts``).
+    side: ``"first"`` or ``"last"``, the columns of the head that are rotated if not all are.
     Source: Su et al. 2021, arXiv:2104.09864, equations 15 and 34. Differs: nothing with ``"interleaved"``.
     Limit: none.  Shift-invariant: yes.
-    Raises ValueError if the rotated columns are not a positive even number, or the layout is unknown.
+    Raises ValueError if the rotated columns are not a positive even number within the head, frequencies come with a
+    base or fraction, or a word is unknown; and for positions with other axes than the frequencies.
     """
 
     def __init__(
         self,
         head_width: int,
         *,
-        base: float = 10_000.0,
-        fraction: float = 1.0,
+        base: float | None = None,
+        fraction: float | None = None,
         layout: str = "half",
+        side: str = "first",
+        frequencies: Tensor | None = None,
+        attention_factor: float = 1.0,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        rotated = int(head_width * fraction + 1e-9)  # a hair against 0.29 * 100 = 28.999...
-        if not 0 < fraction <= 1:
-            raise ValueError(f"expected a fraction of the head in (0, 1], was: {fraction}")
-        if rotated < 2 or rotated % 2:
-            raise ValueError(f"expected a positive even number of rotated columns, was: {rotated}")
-        if layout not in LAYOUTS:
-            raise ValueError(f"expected the layout half or interleaved, was: {layout}")
-        self.layout = layout
-        self.frequencies = Derived(partial(geometric, rotated // 2, base), dtype)
+        check_words(layout, side)
+        self.layout, self.side, self.attention_factor = layout, side, attention_factor
+        self.frequencies = speeds(head_width, base, fraction, frequencies, dtype)
 
     def qk(self, q: Tensor, k: Tensor, q_positions: Tensor, k_positions: Tensor) -> tuple[Tensor, Tensor]:
         return self._turn(q, q_positions), self._turn(k, k_positions)
 
     def _turn(self, x: Tensor, positions: Tensor) -> Tensor:
-        frequencies = self.frequencies()
-        angle = positions[..., None].to(frequencies.dtype) * frequencies
-        return rotate(x, angle.unsqueeze(-3), layout=self.layout)
+        angle = angles(positions, self.frequencies()).unsqueeze(-3)
+        return rotate(x, angle, layout=self.layout, side=self.side, scale=self.attention_factor)

@@ -56,11 +56,16 @@ def grids(batch: int, heads: int, queries: int, keys: int, device: torch.device)
     return b, h, torch.arange(queries, device=device)[:, None], torch.arange(keys, device=device)
 
 
-Attend = Callable[[Pairs, Tensor, Visibility, ScoreMod | None], Tensor]
-"""``(pairs, values [batch, head, key, width], visibility, score_mod) -> [batch, head, query, width]``."""
+Read = Callable[[Tensor, Pairs], Tensor | None]
+"""An encoding's ``read``: what it makes of the weights after the softmax."""
+Attend = Callable[[Pairs, Tensor, Visibility, ScoreMod | None, Read | None], Tensor]
+"""``(pairs, values [batch, head, key, width], visibility, score_mod, read) -> [batch, head, query, width]``.
+
+Raises ValueError if there is a ``read`` and the weights are never written out.
+"""
 
 
-def dense(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None) -> Tensor:
+def dense(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: Read | None = None) -> Tensor:
     """``softmax(mod(scale q k')) v``, written out: the reference for all others. Scores and softmax in float32."""
     queries, keys = pairs.q.shape[-2], pairs.k.shape[-2]
     scores = (pairs.q @ pairs.k.transpose(-1, -2)).to(torch.promote_types(pairs.q.dtype, torch.float32)) * pairs.scale
@@ -71,14 +76,18 @@ def dense(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None) -> Ten
         scores = scores.masked_fill(~see.mask, -torch.inf)
     elif see.causal:
         scores = scores.masked_fill(j > i, -torch.inf)
-    return scores.softmax(dim=-1).to(v.dtype) @ v
+    weights = scores.softmax(dim=-1).to(v.dtype)
+    out = weights @ v
+    more = None if read is None else read(weights, pairs)
+    return out if more is None else out + more
 
 
-def sdpa(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None) -> Tensor:
+def sdpa(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: Read | None = None) -> Tensor:
     """PyTorch's ``scaled_dot_product_attention``. What an additive ``mod`` adds is evaluated on the grid of pairs.
 
     Gives a wrong result for a ``mod`` that is not additive; the caller chooses (``Decoder`` refuses).
     """
+    _check_unread(read)
     mask = see.mask
     if mod is not None:
         b, h, i, j = grids(pairs.q.shape[0], pairs.q.shape[1], pairs.q.shape[-2], pairs.k.shape[-2], pairs.q.device)
@@ -87,13 +96,20 @@ def sdpa(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None) -> Tens
         hidden = ~mask if mask is not None else (j > i if see.causal else None)
         mask = bias if hidden is None else bias.masked_fill(hidden, -torch.inf)
         # The fused kernels take a mask of the queries' type only; the sum of score and bias is float32 inside.
-        mask = mask.to(pairs.q.dtype)
+        mask = _from_the_top(mask).to(pairs.q.dtype) if mask.dtype != pairs.q.dtype else mask
     causal = see.causal and mask is None
     return F.scaled_dot_product_attention(pairs.q, pairs.k, v, attn_mask=mask, is_causal=causal, scale=pairs.scale)
 
 
-def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None) -> Tensor:
+def _from_the_top(bias: Tensor) -> Tensor:
+    """The bias less its maximum in each row, which the softmax does not see: few digits suffice for what matters."""
+    top = bias.detach().amax(dim=-1, keepdim=True)
+    return bias - torch.where(top.isfinite(), top, 0.0)
+
+
+def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: Read | None = None) -> Tensor:
     """FlexAttention with the same functions. Raises ValueError on CPU if a gradient is asked for (not implemented)."""
+    _check_unread(read)
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
     if pairs.q.device.type == "cpu" and torch.is_grad_enabled() and (pairs.q.requires_grad or v.requires_grad):
@@ -103,6 +119,11 @@ def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None) -> Tens
     out = flex_attention(pairs.q, pairs.k, v, score_mod=mod, block_mask=mask, scale=pairs.scale)
     assert isinstance(out, Tensor)
     return out
+
+
+def _check_unread(read: Read | None) -> None:
+    if read is not None:
+        raise ValueError("expected the attention dense for an encoding that reads the weights, was: a fused one")
 
 
 BACKENDS: dict[str, Attend] = {"dense": dense, "sdpa": sdpa, "flex": flex}

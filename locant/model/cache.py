@@ -53,9 +53,13 @@ class Cache:
         if len(self) and (new.documents is None) != (self.documents is None):
             raise ValueError("expected documents for all tokens of a cache or for none, was: for some")
         store = self.positions.store
-        if store is not None and (store.shape[0], store.dtype) != (new.positions.shape[0], new.positions.dtype):
-            was = f"{tuple(new.positions.shape)} {new.positions.dtype}"
-            raise ValueError(f"expected positions of {store.shape[0]} rows of {store.dtype} as cached, was: {was}")
+        given = new.positions
+        if store is not None and (store.shape[0], store.shape[2:], store.dtype) != (
+            given.shape[0], given.shape[2:], given.dtype
+        ):  # fmt: skip
+            axes = f" on {store.shape[2]} axes" if store.ndim > 2 else ""
+            wanted = f"expected positions of {store.shape[0]} rows{axes} of {store.dtype} as cached"
+            raise ValueError(f"{wanted}, was: {tuple(given.shape)} {given.dtype}")
         if new.documents is not None and self.documents is None:
             self.documents = Column(1)
         positions = self.positions.append(new.positions)

@@ -45,13 +45,15 @@ class Attention(nn.Module):
         batch, time, width = x.shape
         q, k, v = self.project(x, z).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         scale = q.shape[-1] ** -0.5
+        content = q
         q, k = encoding.qk(q, k, here.positions, here.positions)
         v = encoding.values(v, here.positions)
         q_notes = k_notes = encoding.notes(x, here.positions)
         if cache is not None:
             k, v, k_notes = cache.append(self.index, k, v, k_notes)
-        pairs = Pairs(q, k, here.positions, keys.positions, see.mask_mod, q_notes, k_notes, scale)
-        out = self.attend(pairs, v, see, encoding.score_mod(pairs))
+        pairs = Pairs(q, k, here.positions, keys.positions, see.mask_mod, q_notes, k_notes, scale, content)
+        read = encoding.read if encoding.reads_weights else None
+        out = self.attend(pairs, v, see, encoding.score_mod(pairs), read)
         out = encoding.output(out, here.positions)
         merged: Tensor = self.out(out.transpose(1, 2).reshape(batch, time, width))
         return merged
@@ -86,7 +88,8 @@ class Decoder(nn.Module):
 
     width: of the residual stream, the ``extra_width`` columns that the encoding appends included.
     hidden: width of the MLPs; 4 times the width unless given.
-    attention: ``"auto"`` takes ``sdpa`` if every layer's scores are additive and ``dense`` if not; or one by name.
+    attention: ``"auto"`` takes ``sdpa`` if every layer's scores are additive and no layer reads the weights, and
+        ``dense`` if not; or one by name.
     Raises ValueError if widths do not divide, the columns do not fit, or the attention cannot serve the encoding.
     """
 
@@ -170,12 +173,15 @@ class Decoder(nn.Module):
 def choose(attention: str, schedule: tuple[PositionalEncoding, ...]) -> str:
     """The name of the attention to use. Raises ValueError if it is unknown or would be wrong for an encoding."""
     additive = all(encoding.additive for encoding in schedule)
+    reads = any(encoding.reads_weights for encoding in schedule)
     if attention == "auto":
-        return "sdpa" if additive else "dense"
+        return "sdpa" if additive and not reads else "dense"
     if attention not in BACKENDS:
         raise ValueError(f"expected the attention auto, {', '.join(BACKENDS)}, was: {attention}")
     if BACKENDS[attention] is sdpa and not additive:
         raise ValueError("expected the attention dense or flex for scores that are not only added to, was: sdpa")
+    if reads and attention != "dense":
+        raise ValueError(f"expected the attention dense for an encoding that reads the weights, was: {attention}")
     return attention
 
 

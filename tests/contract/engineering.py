@@ -88,6 +88,16 @@ def check_meta_construction(subject: Subject) -> None:
     assert torch.equal(model(tokens), direct(tokens))
 
 
+def check_runs_on_the_meta_device(subject: Subject) -> None:
+    """Where costs are counted: forward and backward, with shapes and no numbers."""
+    with torch.device("meta"):
+        model = Decoder(subject.make(64), width=WIDTH, heads=HEADS, layers=LAYERS, vocabulary=VOCABULARY)
+        logits = model(torch.zeros(2, TIME, dtype=torch.long))
+        logits.sum().backward()
+    assert logits.is_meta
+    assert logits.shape == (2, TIME, VOCABULARY)
+
+
 @torch.no_grad()
 def check_state_is_what_was_learned(subject: Subject) -> None:
     model, tokens = subject.model(), some_tokens(2, TIME)

@@ -20,6 +20,6 @@ def test_contract_when_compiled(subject: Subject, check: Callable[[Subject], Non
     check(subject)
 
 
-@pytest.mark.parametrize("expression", ["add(learned)", "beside(random)"])
+@pytest.mark.parametrize("expression", ["add(learned)", "beside(random)", "xpos"])
 def test_a_compiled_table_refuses_positions_outside(expression: str) -> None:
     slow.check_compiled_table_refuses(named(expression))

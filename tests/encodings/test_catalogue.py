@@ -16,16 +16,66 @@ PARAMETERS = {
     "concat": 12 * 4,
     "concat_project": 12 * 16 + 16 * 32,
     "gate": 12 * 16 + 2 * 16 + 1,
+    "mix": 12 * 16 + 16 * 32,
+    "concat_mlp": 12 * 16 + 16 * (32 + 1) + 16 * (16 + 1),
+    "matched_add": 12 * 16,
+    "multiply": 12 * 16,
+    "bind": 12 * 16,
+    "inject": 12 * 16,
     "beside": 12 * 4,
     "rotary": 0,
+    "interpolation": 0,
+    "ntk": 0,
+    "dynamic_ntk": 0,
+    "yarn": 0,
+    "longrope": 0,
+    "llama3": 0,
+    "proportional": 0,
+    "xpos": 0,
+    "rotary_axial": 0,
+    "mrope": 0,
+    "rotary_mixed": 2 * 2 * 4,
+    "rotary_values": 0,
+    "pope": 2 * 8,
+    "decoupled": 2 * (2 * 4) * 16,
+    "decoupled_rotary": (2 + 1) * 4 * 16,
     "alibi": 0,
     "t5": 32 * 2,
+    "kerple_log": 2 * 2,
+    "kerple_power": 2 * 2,
+    "sandwich": 0,
+    "fire": 32 * (2 + 2) + 2 + 2,
+    "mlp_bias": 32 * (2 + 2) + 2,
+    "dape": 2 * 2 + 32 * (3 * 2 + 1) + 2,
+    "diet_rel": 12 * 2,
+    "diet_abs": 2 * 12 * 4 * 2,
+    "tupe": 12 * 16 + 2 * 16 * 16,
+    "shaw": 17 * 8,
+    "transformer_xl": 2 * 8 * (16 + 2),
+    "deberta": 2 * 8 * 16 + 2 * 16 * 16,
+    "cope": 65 * 8,
+    "distance_bank": 16 * (2 * 16 + 128),
+    "forgetting": 2 * (16 + 1),
+    "ssmax": 2,
+    "length_temperature": 0,
+    "self_extend": 0,
+    "rerope": 0,
     "per_layer": 0,
+    "on_axis": 0,
+    "without": 0,
     "sinusoidal": 0,
     "learned": 12 * 16,
     "random": 0,
     "fourier": 0,
+    "binary": 0,
+    "learnable_fourier": 32 + 32 * 65 + 16 * 33,
+    "sinusoidal_nd": 0,
+    "learned_axial": 12 * 16,
+    "learned_grid": 12 * 16,
 }
+
+
+OF_THE_CODE_ONLY = {"add", "concat", "matched_add", "multiply", "bind", "inject"}
 
 
 @pytest.mark.parametrize("entry", catalogue().values(), ids=catalogue().keys())
@@ -38,8 +88,8 @@ def test_an_entry_describes_what_its_example_builds(entry: Entry) -> None:
         assert encoding.shift_invariant == entry.shift_invariant
     limits = {"none": None, "limit": 12, "that of the code": getattr(getattr(encoding, "code", None), "limit", None)}
     assert encoding.limit == limits.get(entry.limit)
-    assert (entry.parameters == "0") == (PARAMETERS[entry.name] == 0 or entry.name in {"add", "concat"}) or (
-        entry.name in {"beside", "learned", "per_layer"}
+    assert (entry.parameters == "0") == (PARAMETERS[entry.name] == 0 or entry.name in OF_THE_CODE_ONLY) or (
+        entry.name in {"beside", "learned", "per_layer", "on_axis"}
     )
 
 
