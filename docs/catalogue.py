@@ -8,8 +8,8 @@ PAGE = Path(__file__).parent / "encodings.md"
 OPENING = """# Encodings
 
 Made by `python docs/catalogue.py` from the catalogue; `locant encodings` prints the same. An *example* is an expression
-as `locant compare` and `locant.encodings.build` take it; codes stand in `add(...)`, `concat(...)`, `beside(...)` and the
-like. *Shift-invariant*: attention stays the same when all positions move by one amount. The docstrings have shapes,
+as `locant compare` and `locant.encodings.build` take it; codes stand in `add(...)`, `concat(...)`, `beside(...)` and
+the like. *Shift-invariant*: attention stays the same when all positions move by one amount. The docstrings have shapes,
 errors, and how each differs from its source.
 """
 
