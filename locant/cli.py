@@ -2,9 +2,11 @@
 
 import io
 import json
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
+from itertools import groupby
 from typing import Annotated, Any
 
 import tyro
@@ -99,10 +101,11 @@ def _settings(arguments: Sequence[str], preset: str) -> Settings:
 
 
 def _unboxed(message: str) -> str:
-    """The first paragraph of a message that stands in a box with a title, as one line."""
-    lines = [line.strip("│ ") for line in message.splitlines() if line.startswith("│")]
-    rule = next((index for index, line in enumerate(lines) if line and not line.strip("─")), len(lines))
-    return f"{' '.join(lines[:rule]).rstrip('.')}; see locant compare --help"
+    """The first paragraph under the title of a message in a box, be it drawn with lines or in ASCII, as one line."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", message)
+    _, *lines = [line.strip(" │") for line in plain.splitlines()]
+    paragraphs = [list(group) for is_text, group in groupby(lines, lambda line: bool(line.strip("─-"))) if is_text]
+    return f"{' '.join(paragraphs[0]).rstrip('.')}; see locant compare --help"
 
 
 def encodings(arguments: list[str]) -> int:

@@ -81,3 +81,10 @@ def test_options_in_the_readme_exist():
 
 def test_changelog_names_the_version():
     assert f"## {locant.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_page_of_encodings_is_up_to_date():
+    import runpy
+
+    written = runpy.run_path(str(ROOT / "docs" / "catalogue.py"))
+    assert written["PAGE"].read_text(encoding="utf-8") == written["page"](), "run python docs/catalogue.py"

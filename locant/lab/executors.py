@@ -131,8 +131,10 @@ def _news(worker: Worker) -> Iterator[Event]:
     except (EOFError, OSError):  # the end, possibly in the middle of a message
         worker.process.join()
         code = worker.process.exitcode or 0
-        how = f"killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"ended with status {code}"
-        yield Event(worker.job, "failed", error=f"the worker process {worker.process.pid} was {how}")
+        how = (
+            f"was killed by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"ended with status {code}"
+        )
+        yield Event(worker.job, "failed", error=f"the worker process {worker.process.pid} {how}")
         worker.job = None
         return
     if event.kind in ("done", "failed"):

@@ -51,7 +51,7 @@ class Settings:
     match: Literal["total", "token", "parameters", "flops"] = "total"
     """What is held equal over the encodings: total width, token width, parameters or FLOPs."""
     eval_lengths: tuple[int, ...] = ()
-    """Window lengths to test on. Default: 1, 2 and 4 times the context."""
+    """Window lengths to test on; the context is always among them. Default: 1, 2 and 4 times the context."""
     eval_tokens: int = 16384
     """Test targets per length."""
     learning_rates: tuple[float, ...] = (0.01,)
@@ -86,6 +86,8 @@ class Settings:
             raise ValueError(f"expected --columns of at least 1, was: {self.columns}")
         if not self.learning_rates or any(not 0 < rate < 10 for rate in self.learning_rates):
             raise ValueError(f"expected learning rates between 0 and 10, was: {list(self.learning_rates)}")
+        if len(set(self.learning_rates)) < len(self.learning_rates):
+            raise ValueError(f"expected every learning rate once, was: {list(self.learning_rates)}")
         from locant.encodings.expression import canonical  # here, as it takes torch with it
 
         if any(length < 1 for length in self.eval_lengths):
@@ -94,6 +96,8 @@ class Settings:
         twice = [encoding for encoding in encodings if encodings.count(encoding) > 1]
         if not encodings or twice:
             raise ValueError(f"expected every encoding once, was: {twice[0] + ' twice' if twice else 'none at all'}")
+        if "none" in self.task and len(self.task) > 1:
+            raise ValueError(f"expected tasks, or none alone, was: {list(self.task)}")
         tasks = tuple(name for name in self.task if name != "none")
         if self.data == "none" and not tasks:
             raise ValueError("expected a text or a task to train on, was: --data none --task none")
@@ -117,8 +121,8 @@ class Settings:
 PRESETS = {
     "quick": Settings(),
     "serious": Settings(
-        budget="2M", seeds=5, width=128, context=128, batch=16, learning_rates=(0.002, 0.004, 0.008),
-        task=("what_at_index", "shift", "copy"), out=Path("results-serious"), curve_points=12
+        budget="1.2M", seeds=5, learning_rates=(0.004, 0.008, 0.016), eval_tokens=32768, curve_points=12,
+        out=Path("results-serious")
     ),
 }  # fmt: skip
 """quick: one to two minutes on two cores. serious: 10 to 30 minutes, with the learning rate chosen per encoding."""

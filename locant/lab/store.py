@@ -1,5 +1,6 @@
 """Results on disk: one folder per run, written so that a kill at any moment loses nothing that was recorded."""
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -35,11 +36,9 @@ def write_json(path: Path, value: Any) -> None:
 def write_tensors(path: Path, value: Any) -> None:
     """Writes what ``torch.save`` takes, atomically. Raises OSError if the disk is full."""
 
-    def write(partial: Path) -> None:
-        with partial.open("wb") as file:  # given a path, torch hides the system's reason in a RuntimeError
-            torch.save(value, file)
-
-    write_atomically(path, write)
+    memory = io.BytesIO()  # writing to the disk by itself, torch hides the system's reason in a RuntimeError
+    torch.save(value, memory)
+    write_atomically(path, lambda partial: partial.write_bytes(memory.getbuffer()))
 
 
 def clear_partials(out: Path) -> None:
