@@ -39,6 +39,7 @@ class Display:
 
     def __enter__(self) -> Self:
         if self.live:
+            self.console.print("preparing the text and the plan", highlight=False)
             self.live.start()
         return self
 
