@@ -96,7 +96,10 @@ def test_messages_come_out_of_any_box(message, line):
 @pytest.mark.parametrize(("arguments", "message"), [
     (["--encodings", "rotory"], "expected one of add, alibi, .*rotary.*, was: 'rotory' (did you mean 'rotary'?)"),
     (["--encodings", "add(lerned)"], "expected one of .*learned.*, was: 'lerned' (did you mean 'learned'?)"),
-    (["--encodings", "none", "rotary(bass=3)"], "expected the options base, fraction, layout, side of rotary, was: 'bass'"),
+    (
+        ["--encodings", "none", "rotary(bass=3)"],
+        "expected the options base, fraction, layout, side of rotary, was: 'bass'",
+    ),
     (["--encodings", "none", "add("], "expected an encoding such as 'add(learned) + rotary', was: 'add('"),
     (["--encodings", "none", "alibi", "none"], "expected every encoding once, was: none twice"),
     (["--encodings"], "expected every encoding once, was: none at all"),
