@@ -73,7 +73,9 @@ def from_model(model: Any, words: Words | None = None) -> Source:
             digest.update(f"{float(tensor.double().sum())}{float(tensor.double().square().sum())}".encode())
     facts = _facts(model)
     twin = _twin(model) if hasattr(model, "config") else None
-    return Source(type(model).__name__, "model in memory", model.eval(), words, digest.hexdigest(), twin, facts=facts)
+    part = reading_part(model) if hasattr(model, "config") else model
+    return Source(type(model).__name__, "model in memory", part.eval(), words, digest.hexdigest(), twin, facts=facts,
+                  notes=_notes(model, part))  # fmt: skip
 
 
 def _load(where: str, name: str, kind: str, options: dict[str, Any], tables_only: bool, stamp: str = "") -> Source:
@@ -101,9 +103,10 @@ def _load(where: str, name: str, kind: str, options: dict[str, Any], tables_only
     if not tables_only and not hasattr(model, "get_input_embeddings"):
         raise ValueError(f"expected a model that reads tokens, was: {type(model).__name__}")
     identity = hashlib.sha256(repr((where, sorted(options.items()), stamp, tables_only)).encode()).hexdigest()
+    part = reading_part(model)
     notes = ("one layer was loaded, as only the tables were asked for",) if tables_only else ()
-    return Source(name, kind, model.eval(), words, identity, _twin(model), facts={**options, **_facts(model)},
-                  notes=notes)  # fmt: skip
+    return Source(name, kind, part.eval(), words, identity, _twin(model), facts={**options, **_facts(model)},
+                  notes=notes + _notes(model, part))  # fmt: skip
 
 
 def library() -> Any:
@@ -115,6 +118,11 @@ def library() -> Any:
             "expected transformers for this model, was: not installed; pip install 'locant[xray]'"
         ) from None
     return transformers
+
+
+def reading_part(model: Any) -> Any:
+    """The model itself, or the encoder of one that has an encoder and a decoder: the part that reads the text."""
+    return model.get_encoder() if getattr(model.config, "is_encoder_decoder", False) else model
 
 
 def _words(transformers: Any, where: str, options: dict[str, Any]) -> Words | None:
@@ -144,10 +152,14 @@ def _twin(model: Any) -> Any:
         with torch.random.fork_rng(devices=[]):
             # transformers draws from the shared state alone; it is put back when this block ends.
             torch.default_generator.manual_seed(seed)
-            made: nn.Module = type(model)(model.config)
-        return made.eval()
+            made = type(model)(model.config)
+        return reading_part(made).eval()
 
     return twin
+
+
+def _notes(model: Any, part: Any) -> tuple[str, ...]:
+    return () if part is model else ("of its encoder and its decoder only the encoder is looked at",)
 
 
 def _facts(model: Any) -> dict[str, Any]:
