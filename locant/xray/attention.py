@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 NAME = "locant_xray"
-Record = Callable[[nn.Module, Tensor, Tensor], None]
-"""Is given the attention module, its logits ``[batch, head, query, key]`` and the heads' merged output."""
+Record = Callable[[nn.Module, Tensor], None]
+"""Is given the attention module and its logits ``[batch, head, query, key]``."""
 
 _record: ContextVar[Record] = ContextVar("record")
 
@@ -90,7 +90,7 @@ def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attenti
         sinks = s_aux.reshape(1, -1, 1, 1).expand(*logits.shape[:-1], 1).to(logits.dtype)
         weights = torch.cat([logits, sinks], -1).softmax(-1)[..., :-1]
     out = (weights.to(value.dtype) @ value).transpose(1, 2).contiguous()
-    _record.get()(module, logits, out.flatten(2))
+    _record.get()(module, logits)
     return out, weights
 
 
