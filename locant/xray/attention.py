@@ -1,6 +1,5 @@
 """Attention logits of a transformers model, through the attention functions that one may register there."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -43,29 +42,28 @@ def recorded(model: Any, record: Record) -> Iterator[None]:
 
 @contextmanager
 def eager(model: Any) -> Iterator[None]:
-    """Within it, the model writes out its attention weights if it can be asked to."""
-    from transformers import PreTrainedModel
-    from transformers.utils import logging
+    """Within it, the model writes out its attention weights if it can.
 
-    parts = [part for part in model.modules() if isinstance(part, PreTrainedModel) and part._can_set_attn_implementation()]
-    before = [(part, part.config._attn_implementation) for part in parts]
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # it warns of modules that have no interface, which is why one is here
+    Models without the interface are told through the configuration, as they look there at each call (Falcon skips its
+    mask otherwise). The caller checks that the output is what it was.
+    """
+    from transformers import PreTrainedModel
+
+    parts = [part for part in model.modules() if isinstance(part, PreTrainedModel)]
+    before = [(part.config, part.config._attn_implementation) for part in parts]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            for part in parts:
-                part.set_attn_implementation("eager")
-            yield
+        for part in parts:
+            part.config._attn_implementation_internal = "eager"
+        yield
     finally:
-        for part, implementation in before:
-            part.set_attn_implementation(implementation)
-        logging.set_verbosity(verbosity)
+        for config, implementation in before:
+            config._attn_implementation_internal = implementation
 
 
 def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
            scaling: float | None = None, dropout: float = 0.0, softcap: float | None = None,
-           position_bias: Tensor | None = None, s_aux: Tensor | None = None, **rest: Any) -> tuple[Tensor, Tensor]:  # fmt: skip
+           position_bias: Tensor | None = None, s_aux: Tensor | None = None,
+           **rest: Any) -> tuple[Tensor, Tensor]:  # fmt: skip
     """``softmax(cap(scale q k') + bias + mask) v``, with transformers' signature; tells the logits to the recorder.
 
     query: ``[batch, head, query, width]``; key, value: ``[batch, group, key, width]``. ``s_aux`` are logits of sinks,

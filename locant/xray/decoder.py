@@ -95,7 +95,7 @@ def _joined(x: Tensor, z: Tensor | None) -> Tensor:
 def scores(pairs: Pairs, see: Visibility, mod: ScoreMod | None) -> Tensor:
     """The logits that ``locant.model.attend.dense`` takes the softmax of: ``[batch, head, query, key]``, in float32."""
     logits = (pairs.q @ pairs.k.transpose(-1, -2)).to(torch.promote_types(pairs.q.dtype, torch.float32)) * pairs.scale
-    b, h, i, j = grids(*pairs.q.shape[:3], pairs.k.shape[-2], pairs.q.device)
+    b, h, i, j = grids(pairs.q.shape[0], pairs.q.shape[1], pairs.q.shape[2], pairs.k.shape[2], pairs.q.device)
     if mod is not None:
         logits = mod(logits, b, h, i, j)
     hidden = ~see.mask if see.mask is not None else (j > i) & torch.tensor(see.causal, device=pairs.q.device)

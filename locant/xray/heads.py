@@ -57,8 +57,10 @@ def outline(index: int, where: tuple[str, str], layer: Layer, weights: Tensor,
     if not inside or inside[0].x.shape[-1] != width:
         raise ValueError(f"expected linear maps that read the hidden states in {attention}, was: none")
     readers = [call for call in inside if same(call.x, inside[0].x)]
-    merged = next((call.x for call in inside if not same(call.x, inside[0].x)), layer.out)
-    others = [call for call in layer.calls if not call.path.startswith(f"{attention}.") and not same(call.x, layer.out)]
+    own = [call for call in inside if not same(call.x, inside[0].x)]  # its output projection, where it has one inside
+    merged = own[0].x if own else layer.out
+    others = [call for call in layer.calls if not call.path.startswith(f"{attention}.")]
+    others = others if own else [call for call in others if not same(call.x, layer.out)]
     first = next((call for call in others if call.x.shape[-1] == width), None)
     up = [] if first is None else [call for call in others if same(call.x, first.x)]
     down = [call for call in others if call not in up and call.y.shape[-1] == width]

@@ -189,6 +189,7 @@ def listening(base: Any, trace: Trace, captures: frozenset[str], deliver: Delive
             if name in state.armed and trace.listened[state.layer].get(name) is module:
                 state.armed.discard(name)
                 x = args[0] if args else hidden_states(args, kwargs)
+                assert isinstance(x, Tensor)
                 give(name, x if x.ndim == 3 else x.view(*state.shape, -1))
 
         return before
@@ -233,13 +234,16 @@ def logits_heard(base: Any, trace: Trace, deliver: Deliver) -> Iterator[dict[str
         deliver("logits", heard, logits.detach())
         heard += 1
 
+    def written(module: nn.Module) -> Callable[[Any, dict[str, Any], Any], None]:
+        return lambda args, kwargs, output: record(module, _logarithm(output))
+
     if trace.route == "interface":
         with recorded(base, record):
             yield {}
     else:
         with _Hooks() as hooks, eager(base):
             for module in dict.fromkeys(trace.attentions):
-                hooks.after(module, lambda args, kwargs, output, module=module: record(module, _logarithm(output)))
+                hooks.after(module, written(module))
             yield {"output_attentions": True}
     if heard != len(trace.sites):
         raise ValueError(f"expected attention logits from {len(trace.sites)} layers, was: {heard}")

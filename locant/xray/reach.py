@@ -21,7 +21,7 @@ from locant.xray.site import CAPTURES, Deliver, Reader, Site
 
 Visit = Callable[[str, int, Tensor, slice], None]
 """``(capture, layer, tensor [rows, time, ...], rows)``: ``rows`` are those of the tokens that were given."""
-PROBE = (2, 12)  # tokens of the small pass by which a model is understood
+PROBE = (3, 12)  # tokens of the small pass by which a model is understood
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def _ours(model: Decoder, seed: int) -> Reach:
     def forward(tokens: Tensor, positions: Tensor | None, capture: frozenset[str], deliver: Deliver) -> Tensor:
         return decoder.forward(model, tokens, positions, capture, deliver)
 
-    heads = model.blocks[0].attention.heads
-    return Reach(model, "ours", heads, model.width, decoder.sites(model), True, True, 0, model.tokens.num_embeddings,
+    first: Any = model.blocks[0]
+    return Reach(model, "ours", first.attention.heads, model.width, decoder.sites(model), True, True, 0, model.tokens.num_embeddings,
                  forward, decoder.position_columns(model))  # fmt: skip
 
 
