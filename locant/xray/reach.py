@@ -129,8 +129,8 @@ def _ours(model: Decoder, seed: int) -> Reach:
         return decoder.forward(model, tokens, positions, capture, deliver)
 
     first: Any = model.blocks[0]
-    return Reach(model, "ours", first.attention.heads, model.width, decoder.sites(model), True, True, 0, model.tokens.num_embeddings,
-                 forward, decoder.position_columns(model))  # fmt: skip
+    return Reach(model, "ours", first.attention.heads, model.width, decoder.sites(model), True, True, 0,
+                 model.tokens.num_embeddings, forward, decoder.position_columns(model))  # fmt: skip
 
 
 def _transformers(model: Any, seed: int) -> Reach:
