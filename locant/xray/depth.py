@@ -1,4 +1,4 @@
-"""One pass over the windows for the measures of hidden states by layer: M1 (read gain), M4 (depth profile)."""
+"""One pass over the windows for what hidden states say by layer: M1, M4, the guards of M7, M10 and M12."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,6 +8,8 @@ from torch import Tensor
 from locant.xray.additive import TokenSums, additive_fit
 from locant.xray.gain import Images, read_gain
 from locant.xray.metric import Metric, absent, prefixed
+from locant.xray.probe import Probe, probe_metrics
+from locant.xray.purity import purity
 from locant.xray.reach import Reach
 from locant.xray.twoway import Sums, variance_shares
 from locant.xray.windows import Windows
@@ -28,6 +30,8 @@ class Depth:
         self.images = {(source, layer): self._images(source, layer) for source in ("normed", "mlp") for layer in layers}
         tokens = windows.tokens[:, : self.time]
         self.additive = {("normed", layer): TokenSums(tokens) for layer in layers} | {("raw", 0): TokenSums(tokens)}
+        # With fewer texts there is none left to test on.
+        self.probes = {layer: Probe(contexts, self.time) for layer in layers if contexts >= 8}
         self.norms: dict[int, list[Tensor]] = {layer: [] for layer in self.raw}
 
     def _images(self, source: str, layer: int) -> Images:
@@ -42,16 +46,23 @@ class Depth:
             self.raw[layer].add(x, rows)
         elif (capture, layer) in self.images:
             self.images[capture, layer].add(x, rows)
+            if capture == "normed" and layer in self.probes:
+                self.probes[layer].add(x, rows)
         if (capture, layer) in self.additive:
             self.additive[capture, layer].add(x, rows)
 
     def metrics(self) -> dict[str, Metric]:
-        """M1, M4 and the guards of M7, once the pass is over."""
+        """All of them, once the pass is over."""
         found: dict[str, Metric] = {}
         for layer in self.layers:
             normed = self.images["normed", layer]
             found |= prefixed(f"M4.layer.{layer}", variance_shares(normed.sums))
             found |= prefixed(f"M4.layer.{layer}", additive_fit(self.additive["normed", layer]))
+            if layer in self.probes:
+                found |= prefixed(f"M12.layer.{layer}", probe_metrics(self.probes[layer]))
+            for capture, block in self.reach.position_columns.items():
+                sums = self.raw[layer] if capture == "raw" else self.images[capture, layer].sums
+                found |= prefixed(f"M10.{capture}.layer.{layer}", purity(sums, block))
             for source in ("normed", "mlp"):
                 images = self.images[source, layer]
                 if images.readers and images.energy:
@@ -60,9 +71,7 @@ class Depth:
         for layer, sums in self.raw.items():
             found |= prefixed(f"M4.raw.layer.{layer}", variance_shares(sums))
             found |= prefixed(f"M7.layer.{layer}", guards(torch.cat(self.norms[layer])))
-        if self.raw.get(0) is not None:
-            found |= prefixed("M4.raw.layer.0", additive_fit(self.additive["raw", 0]))
-        return found
+        return found | prefixed("M4.raw.layer.0", additive_fit(self.additive["raw", 0]))
 
 
 def _inside(source: str, name: str) -> str:
@@ -89,7 +98,7 @@ def guards(norms: Tensor) -> dict[str, Metric]:
 
 def depth(reach: Reach, windows: Windows, layers: Sequence[int], *, thorough: bool,
           tell: Callable[[int, int], None] = lambda done, of: None) -> dict[str, Metric]:  # fmt: skip
-    """M1, M4 and the guards of M7 for those layers, in one pass over the windows."""
+    """M1, M4, the guards of M7, M10 and M12 for those layers, in one pass over the windows."""
     sums = Depth(reach, windows, layers, thorough=thorough)
     wanted = [*layers, reach.layers, 0]
     for start in range(0, len(windows.tokens), 8):

@@ -113,10 +113,9 @@ def library() -> Any:
     """transformers. Raises ValueError, with the command that installs it, if it is not there."""
     try:
         import transformers
-    except ImportError:
-        raise ValueError(
-            "expected transformers for this model, was: not installed; pip install 'locant[xray]'"
-        ) from None
+    except ImportError as error:
+        told = f"expected transformers for this model, was: {_first(error)}; pip install 'locant[xray]'"
+        raise ValueError(told) from None
     return transformers
 
 
