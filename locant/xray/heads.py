@@ -128,6 +128,7 @@ def layouts(out: int, heads: int, width: int) -> Iterator[tuple[Tensor, Tensor, 
 def confirmed(y: Tensor, weights: Tensor, merged: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
     """The layout by which the attention weights times the values are what attention returned; None if none is.
 
+    Compared up to a constant, as some models add a bias to the values after the projection.
     y: the fused projection's output ``[batch, time, out]``. merged: ``[batch, time, heads * width]``.
     """
     heads = weights.shape[1]
@@ -135,9 +136,12 @@ def confirmed(y: Tensor, weights: Tensor, merged: Tensor) -> tuple[Tensor, Tenso
     if width is None:
         return None
     target = merged.float().unflatten(-1, (heads, width)).transpose(1, 2)
+    target = target - target.mean((0, 2), keepdim=True)
     for layout in layouts(y.shape[-1], heads, width):
         values = y.float()[..., layout[2]].transpose(1, 2)
         values = values.repeat_interleave(heads // values.shape[1], 1)
-        if torch.allclose(weights.float() @ values, target, rtol=1e-2, atol=1e-3 * float(target.abs().max())):
+        out = weights.float() @ values
+        out = out - out.mean((0, 2), keepdim=True)
+        if torch.allclose(out, target, rtol=1e-2, atol=1e-3 * float(target.abs().max())):
             return layout
     return None

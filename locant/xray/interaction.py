@@ -87,7 +87,11 @@ def interaction_ranking(reach: Reach, tokens: Tensor, *, layer: int, shift: int 
             project.append((torch.randn(x.shape[-1], columns, generator=generator) / columns**0.5).to(x.device))
         return x.float() @ project[0]
 
-    for number, distance in enumerate((0, shift)):
-        reach.run(tokens, lambda name, at, x, rows, number=number: kept[number].append(narrow(x).cpu()), layers=[layer],
-                  capture=(capture,), positions=moved(tokens.shape[1], distance), batch=batch)  # fmt: skip
+    for states, distance in zip(kept, (0, shift), strict=True):
+
+        def keep(name: str, at: int, x: Tensor, rows: slice, states: list[Tensor] = states) -> None:
+            states.append(narrow(x).cpu())
+
+        positions = moved(tokens.shape[1], distance)
+        reach.run(tokens, keep, layers=[layer], capture=(capture,), positions=positions, batch=batch)
     return rank(tokens, interaction_energy(torch.cat(kept[1]) - torch.cat(kept[0])), least=least)

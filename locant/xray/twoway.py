@@ -154,7 +154,7 @@ def with_interval(values: Left, *, n: int, baseline: float | None, note: str,
     return Metric(value, baseline, n, (min(low, value), max(high, value)), note)
 
 
-def variance_shares(sums: Sums, *, columns: slice = slice(None)) -> dict[str, Metric]:
+def variance_shares(sums: Sums, *, columns: slice | Tensor = slice(None)) -> dict[str, Metric]:
     """M4 for one layer: shares of position, context and rest, the naive share, and the shape of the position part.
 
     ``position_share``, ``context_share``, ``rest_share``: bias-corrected, baseline 0. ``position_share_naive``: sums
@@ -180,7 +180,7 @@ def variance_shares(sums: Sums, *, columns: slice = slice(None)) -> dict[str, Me
     return found
 
 
-def _naive(parts: Parts, columns: slice, count: int) -> dict[str, Metric]:
+def _naive(parts: Parts, columns: slice | Tensor, count: int) -> dict[str, Metric]:
     position, context, rest = (each[columns].sum() for each in parts.squares())
     total = position + context + rest
     if not total > 0:
