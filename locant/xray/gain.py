@@ -77,5 +77,5 @@ def _too_small(inside: Left) -> str:
     if not math.isfinite(value):
         return "nothing varies in the input"
     if value < SMALLEST or (spread is not None and value < 3 * spread[0]):
-        return f"the input's share of position, {value:.2g}, is too small for a ratio"
+        return f"the input's share of position, {max(0.0, value):.2g}, is too small for a ratio"
     return ""

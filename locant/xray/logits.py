@@ -65,20 +65,19 @@ class LogitSums:
         return (by_distance @ self.inverse * by_distance).sum(-1)
 
     def split(self, left_out: int | None = None) -> Tensor:
-        """Variances ``[4, head]``: of position, its relative part, its absolute part, and content; unbiased, cut at 0.
+        """Variances ``[4, head]``: of position, its relative part, its absolute part, and content; unbiased.
 
         With the mean ``m`` over ``C`` contexts and the variance ``s2`` about it, summed over cells: position is
         ``|m|^2 - s2 / C``, content ``s2`` (with ``C - 1``); their sum is the mean energy. The relative part is
-        corrected likewise within the space of functions of distance.
+        corrected likewise within the space of functions of distance. By chance the first three may be below 0.
         """
         keep = torch.arange(self.groups) != (-1 if left_out is None else left_out)
         contexts = int(keep[self.group].sum())
         mean = self.cells[keep].sum(0) / contexts
         energy, total = mean.square().sum((-1, -2)), self.squares[keep].sum(0) / contexts
-        position = (energy - (total - energy) / (contexts - 1)).clamp_min(0)
+        position = energy - (total - energy) / (contexts - 1)
         fitted = self._energy(self.by_distance[keep].sum(0) / contexts)
         relative = fitted - (self.projected[keep].sum(0) / contexts - fitted) / (contexts - 1)
-        relative = torch.minimum(relative.clamp_min(0), position)
         return torch.stack([position, relative, position - relative, total - position])
 
     def mean_attention(self) -> Tensor:
@@ -101,8 +100,8 @@ def logit_split(sums: LogitSums) -> dict[str, Metric]:
     """M6 for one layer: ``position``, ``relative``, ``absolute`` and ``content``, and the same as ``head.H.NAME``.
 
     Shares of the variance of row-centred logits (which are log-attention up to a number per row) over visible pairs.
-    ``position = relative + absolute`` is what all texts have in common in a cell, corrected for their number; of it
-    ``relative`` is a function of the distance ``query - key``; ``content`` is the rest. Baseline of each but content is
+    ``position = relative + absolute`` (before each is cut at 0) is what all texts have in common in a cell, corrected
+    for their number; of it ``relative`` is a function of the distance ``query - key``; ``content`` is the rest. Baseline of each but content is
     0, as in logits that know nothing of position. A layer pools its heads by energy.
     """
     groups: list[int | None] = [None, *range(sums.groups)]

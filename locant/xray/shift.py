@@ -41,7 +41,10 @@ class ShiftSums:
         self.energy.index_add_(0, group, before.square().sum((1, 2)))
 
     def size_and_bias(self, left_out: int | None = None) -> tuple[float, float]:
-        """``S`` and ``B`` of ``shift_test``, without a group of contexts if one is named; NaN where undefined."""
+        """``S`` and ``B`` of ``shift_metrics``, without a group of contexts if one is named; NaN where undefined.
+
+        ``B`` is left below 0 where chance has it there, for an honest interval.
+        """
         keep = torch.arange(self.groups) != (-1 if left_out is None else left_out)
         contexts = int(keep[self.group].sum())
         rows = contexts * self.time
@@ -49,9 +52,9 @@ class ShiftSums:
         moved = self.changed[keep].sum() / rows
         common = (self.change[keep].sum(0) / contexts).square().sum(-1).mean()
         own = (moved - common).clamp_min(0)
-        bias = (common - own / (contexts - 1)).clamp_min(0)
+        bias, private = common - own / (contexts - 1), own * contexts / (contexts - 1)
         size = float(moved / (2 * spread)) if spread > 0 else float("nan")
-        return size, float(bias / (bias + own * contexts / (contexts - 1))) if moved > 0 else float("nan")
+        return size, float(bias / (bias.clamp_min(0) + private)) if moved > 0 else float("nan")
 
 
 def shift_metrics(sums: ShiftSums, *, note: str) -> dict[str, Metric]:

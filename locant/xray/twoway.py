@@ -111,9 +111,14 @@ class Parts:
 
 
 def shares(variances: Tensor) -> Tensor:
-    """Shares ``[3]`` of position, context and rest, from ``[3, width]``; summed over columns, then cut at 0."""
-    summed = variances.sum(-1).clamp_min(0)
-    return summed / summed.sum() if summed.sum() > 0 else torch.full_like(summed, torch.nan)
+    """Shares ``[3]`` of position, context and rest, from ``[3, width]``, summed over columns.
+
+    A variance that came out below 0 counts as 0 in the whole, and its own share stays below 0: what is reported is cut,
+    but an interval of cut values would claim to be sure of 0.
+    """
+    summed = variances.sum(-1)
+    whole = summed.clamp_min(0).sum()
+    return summed / whole if whole > 0 else torch.full_like(summed, torch.nan)
 
 
 Left = dict[int | None, float]
@@ -143,15 +148,17 @@ def jackknife(values: Left) -> tuple[float, float] | None:
 
 def with_interval(values: Left, *, n: int, baseline: float | None, note: str,
                   bounds: tuple[float, float] = (-math.inf, math.inf)) -> Metric:  # fmt: skip
-    """The statistic with its jackknife interval, cut to ``bounds``; None where it is not finite."""
+    """The statistic with its jackknife interval, both cut to ``bounds`` at the end; None where it is not finite."""
     value = values[None]
     if not math.isfinite(value):
         return absent(f"{note}: nothing varies", n=n)
+
+    def cut(number: float) -> float:
+        return min(max(number, bounds[0]), bounds[1])
+
     spread = jackknife(values)
-    if spread is None:
-        return Metric(value, baseline, n, None, note)
-    low, high = max(bounds[0], value - spread[1]), min(bounds[1], value + spread[1])
-    return Metric(value, baseline, n, (min(low, value), max(high, value)), note)
+    interval = None if spread is None else (cut(value - spread[1]), cut(value + spread[1]))
+    return Metric(cut(value), baseline, n, interval, note)
 
 
 def variance_shares(sums: Sums, *, columns: slice | Tensor = slice(None)) -> dict[str, Metric]:

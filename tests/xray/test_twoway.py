@@ -84,6 +84,16 @@ def test_the_interval_covers_the_true_share() -> None:
     assert covered >= 50
 
 
+def test_the_interval_of_nothing_does_not_claim_to_be_sure() -> None:
+    highs = []
+    for seed in range(20):
+        metric = variance_shares(summed(noise(C, T, D, seed=seed), groups=8))["position_share"]
+        assert metric.value >= 0
+        assert metric.interval[0] < 0.02
+        highs.append(metric.interval[1])
+    assert sum(high > 0.002 for high in highs) >= 15
+
+
 def test_position_0_is_left_out_in_the_second_figures() -> None:
     x = noise(C, T, D)
     x[:, 0] += 1000
