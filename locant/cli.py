@@ -17,6 +17,7 @@ from locant.lab.settings import PRESETS, Settings
 USAGE = f"""locant {__version__}: how should a transformer be told what a token is and where it is?
 
   locant compare     train a small transformer under several positional encodings, and say which is better
+  locant xray        measure what a trained model does with position
   locant encodings   list every encoding with its formula, source and limits
 
 `locant COMMAND --help` shows the options. Every command takes --json.
@@ -97,15 +98,22 @@ def _settings(arguments: Sequence[str], preset: str) -> Settings:
     except SystemExit as end:
         if not end.code:  # --help
             raise
-    raise ValueError(_unboxed(told.getvalue()))
+    raise ValueError(_unboxed(told.getvalue(), "locant compare"))
 
 
-def _unboxed(message: str) -> str:
+def xray(arguments: list[str]) -> int:
+    """``locant xray``: always 0; what cannot be measured is in the report with its reason."""
+    from locant.xray.command import command
+
+    return command(arguments, _unboxed)
+
+
+def _unboxed(message: str, command: str = "locant compare") -> str:
     """The first paragraph under the title of a message in a box, be it drawn with lines or in ASCII, as one line."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", message)
     _, *lines = [line.strip(" │") for line in plain.splitlines()]
     paragraphs = [list(group) for is_text, group in groupby(lines, lambda line: bool(line.strip("─-"))) if is_text]
-    return f"{' '.join(paragraphs[0]).rstrip('.')}; see locant compare --help"
+    return f"{' '.join(paragraphs[0]).rstrip('.')}; see {command} --help"
 
 
 def encodings(arguments: list[str]) -> int:
@@ -148,4 +156,4 @@ def _take(arguments: list[str], name: str, default: str) -> tuple[str, list[str]
     return default, arguments
 
 
-COMMANDS = {"compare": compare, "encodings": encodings}
+COMMANDS = {"compare": compare, "xray": xray, "encodings": encodings}

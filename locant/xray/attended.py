@@ -12,10 +12,12 @@ from locant.xray.metric import Metric, absent, prefixed
 from locant.xray.reach import Reach
 from locant.xray.shift import shift_metrics, shift_test
 from locant.xray.terms import TermSums, term_energies
+from locant.xray.tier3 import identical_word, locality, symmetry
 from locant.xray.twoway import Sums
 from locant.xray.windows import Windows
 
 BATCH = 4  # windows at once: logits are [heads, slots, slots] for each
+WORDS = 8  # that are repeated, each through a window of its own
 SHIFT = 8  # positions by which a text is moved
 Tell = Callable[[int, int], None]
 
@@ -43,6 +45,8 @@ def logits(reach: Reach, windows: Windows, layers: Sequence[int], tell: Tell) ->
     found: dict[str, Metric] = {}
     for layer in layers:
         found |= prefixed(f"M6.layer.{layer}", logit_split(split[layer]))
+        mean = split[layer].mean_attention()
+        found |= prefixed(f"T3.layer.{layer}", {"locality": locality(mean), "symmetry": symmetry(mean)})
     terms = {layer: made for layer in layers if (made := _terms(reach, layer, sums[layer])) is not None}
     for layer in set(layers) - set(terms):
         found[f"M6.layer.{layer}.terms"] = absent("the heads of its query and key projections are not known")
@@ -56,6 +60,17 @@ def logits(reach: Reach, windows: Windows, layers: Sequence[int], tell: Tell) ->
         _passes(reach, windows.tokens, again, ("normed",), layers, tell)
     for layer, made in terms.items():
         found |= prefixed(f"M6.layer.{layer}.terms", term_energies(made))
+    return found
+
+
+def repeated_words(reach: Reach, windows: Windows, layers: Sequence[int]) -> dict[str, Metric]:
+    """Tier 3: M6's split of texts that repeat one word each, in which nothing but position can differ."""
+    words = windows.seen[torch.linspace(0, len(windows.seen) - 1, WORDS).long()].tolist()
+    sums = identical_word(reach, words, windows.tokens.shape[1])
+    found: dict[str, Metric] = {}
+    for layer in layers:
+        split = logit_split(sums[layer])
+        found |= prefixed(f"T3.repeated.layer.{layer}", {n: split[n] for n in ("position", "relative", "absolute")})
     return found
 
 

@@ -1,4 +1,4 @@
-"""One pass over the windows for what hidden states say by layer: M1, M4, the guards of M7, M10 and M12."""
+"""One pass over the windows for what hidden states say by layer: M1, M4, the guards of M7, M10, M12 and tier 3."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,10 +11,12 @@ from locant.xray.metric import Metric, absent, prefixed
 from locant.xray.probe import Probe, probe_metrics
 from locant.xray.purity import purity
 from locant.xray.reach import Reach
+from locant.xray.tier3 import Neurons, Slots, adjacency, positional_neurons, shrinking
 from locant.xray.twoway import Sums, variance_shares
 from locant.xray.windows import Windows
 
 SPIKE = 20.0  # a token whose norm is so many times the median has a massive activation
+CAPTURED = ("raw", "normed", "mlp", "neurons")
 MOMENTS = 1024  # widest stream whose matrix of second moments is kept
 
 
@@ -32,6 +34,8 @@ class Depth:
         self.additive = {("normed", layer): TokenSums(tokens) for layer in layers} | {("raw", 0): TokenSums(tokens)}
         # With fewer texts there is none left to test on.
         self.probes = {layer: Probe(contexts, self.time) for layer in layers if contexts >= 8}
+        self.slots = {layer: Slots(contexts) for layer in layers}
+        self.neurons = {layer: Neurons() for layer in layers}
         self.norms: dict[int, list[Tensor]] = {layer: [] for layer in self.raw}
 
     def _images(self, source: str, layer: int) -> Images:
@@ -46,8 +50,12 @@ class Depth:
             self.raw[layer].add(x, rows)
         elif (capture, layer) in self.images:
             self.images[capture, layer].add(x, rows)
-            if capture == "normed" and layer in self.probes:
-                self.probes[layer].add(x, rows)
+            if capture == "normed":
+                self.slots[layer].add(x, rows)
+                if layer in self.probes:
+                    self.probes[layer].add(x, rows)
+        elif capture == "neurons" and layer in self.neurons:
+            self.neurons[layer].add(x, rows)
         if (capture, layer) in self.additive:
             self.additive[capture, layer].add(x, rows)
 
@@ -55,23 +63,32 @@ class Depth:
         """All of them, once the pass is over."""
         found: dict[str, Metric] = {}
         for layer in self.layers:
-            normed = self.images["normed", layer]
-            found |= prefixed(f"M4.layer.{layer}", variance_shares(normed.sums))
-            found |= prefixed(f"M4.layer.{layer}", additive_fit(self.additive["normed", layer]))
-            if layer in self.probes:
-                found |= prefixed(f"M12.layer.{layer}", probe_metrics(self.probes[layer]))
-            for capture, block in self.reach.position_columns.items():
-                sums = self.raw[layer] if capture == "raw" else self.images[capture, layer].sums
-                found |= prefixed(f"M10.{capture}.layer.{layer}", purity(sums, block))
-            for source in ("normed", "mlp"):
-                images = self.images[source, layer]
-                if images.readers and images.energy:
-                    gains = read_gain(images)
-                    found |= {f"M1.layer.{layer}.{_inside(source, name)}": metric for name, metric in gains.items()}
+            found |= self._layer(layer)
         for layer, sums in self.raw.items():
             found |= prefixed(f"M4.raw.layer.{layer}", variance_shares(sums))
             found |= prefixed(f"M7.layer.{layer}", guards(torch.cat(self.norms[layer])))
         return found | prefixed("M4.raw.layer.0", additive_fit(self.additive["raw", 0]))
+
+    def _layer(self, layer: int) -> dict[str, Metric]:
+        found: dict[str, Metric] = {}
+        normed = self.images["normed", layer]
+        found |= prefixed(f"M4.layer.{layer}", variance_shares(normed.sums))
+        found |= prefixed(f"M4.layer.{layer}", additive_fit(self.additive["normed", layer]))
+        if layer in self.probes:
+            found |= prefixed(f"M12.layer.{layer}", probe_metrics(self.probes[layer]))
+        found |= prefixed(f"T3.layer.{layer}", {
+            "adjacency": adjacency(self.slots[layer]), "shrinking": shrinking(self.slots[layer]),
+            "positional_neurons": positional_neurons(self.neurons[layer]),
+        })  # fmt: skip
+        for capture, block in self.reach.position_columns.items():
+            sums = self.raw[layer] if capture == "raw" else self.images[capture, layer].sums
+            found |= prefixed(f"M10.{capture}.layer.{layer}", purity(sums, block))
+        for source in ("normed", "mlp"):
+            images = self.images[source, layer]
+            if images.readers and images.energy:
+                gains = read_gain(images)
+                found |= {f"M1.layer.{layer}.{_inside(source, name)}": metric for name, metric in gains.items()}
+        return found
 
 
 def _inside(source: str, name: str) -> str:
@@ -107,6 +124,6 @@ def depth(reach: Reach, windows: Windows, layers: Sequence[int], *, thorough: bo
         def visit(capture: str, layer: int, x: Tensor, _: slice, rows: slice = rows) -> None:
             sums.add(capture, layer, x, rows)
 
-        reach.run(windows.tokens[rows], visit, capture=("raw", "normed", "mlp"), layers=wanted)
+        reach.run(windows.tokens[rows], visit, capture=CAPTURED, layers=wanted)
         tell(rows.stop, len(windows.tokens))
     return sums.metrics()

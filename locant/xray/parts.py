@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from locant.lab.store import clear_partials, write_json
+from locant.xray.metric import Metric
 
 NUMERICS = 1
 """Raised, with a line in the changelog, whenever the same x-ray would give other numbers."""
@@ -39,6 +40,11 @@ class Parts:
         if path is not None:
             write_json(path, {"key": self.key, "part": part})
         return part
+
+
+def plain(metrics: dict[str, Metric], **more: Any) -> Part:
+    """Metrics ready for JSON."""
+    return {"metrics": {name: metric.to_dict() for name, metric in metrics.items()}, **more}
 
 
 def open_parts(out: Path | None, key: Any, tell: Callable[[str], None]) -> Parts:

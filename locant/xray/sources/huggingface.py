@@ -15,6 +15,7 @@ from torch import nn
 from locant.xray.sources.source import Source, Words, refuse_bad_weights
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+|[\w-]+")
+HEADED = re.compile("LMHead|CausalLM|MaskedLM|ConditionalGeneration|PreTraining")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 
 
@@ -165,9 +166,12 @@ def _facts(model: Any) -> dict[str, Any]:
     config = getattr(model, "config", None)
     facts = {"architecture": type(model).__name__, "parameters": sum(p.numel() for p in model.parameters())}
     for key in ("model_type", "num_hidden_layers", "num_attention_heads", "hidden_size", "vocab_size",
-                "max_position_embeddings", "tie_word_embeddings"):  # fmt: skip
+                "max_position_embeddings"):  # fmt: skip
         if (value := getattr(config, key, None)) is not None:
             facts[key] = value
+    heads = [name for name in getattr(config, "architectures", None) or () if HEADED.search(name)]
+    if heads and isinstance(tied := getattr(config, "tie_word_embeddings", None), bool):
+        facts["tie_word_embeddings"] = tied  # of models without an output head it says nothing
     return facts
 
 
