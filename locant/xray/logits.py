@@ -101,8 +101,8 @@ def logit_split(sums: LogitSums) -> dict[str, Metric]:
 
     Shares of the variance of row-centred logits (which are log-attention up to a number per row) over visible pairs.
     ``position = relative + absolute`` (before each is cut at 0) is what all texts have in common in a cell, corrected
-    for their number; of it ``relative`` is a function of the distance ``query - key``; ``content`` is the rest. Baseline of each but content is
-    0, as in logits that know nothing of position. A layer pools its heads by energy.
+    for their number; of it ``relative`` is a function of the distance ``query - key``; ``content`` is the rest. The
+    baseline of each but content is 0, as in logits that know nothing of position. A layer pools its heads by energy.
     """
     groups: list[int | None] = [None, *range(sums.groups)]
     split = {group: sums.split(group) for group in groups}
