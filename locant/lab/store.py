@@ -90,8 +90,8 @@ def open_results(out: Path) -> bool:
 
 
 class RunFolder:
-    """The files of a run: ``run.json``, ``metrics.jsonl``, ``checkpoint.pt`` while it trains, ``result.json`` after, and
-    the weights that were to be kept as ``snapshots/STEP.npz``.
+    """The files of a run: ``run.json``, ``metrics.jsonl``, ``checkpoint.pt`` while it trains, ``result.json`` after,
+    and the weights that were to be kept as ``snapshots/STEP.npz``.
     """
 
     def __init__(self, out: Path, run: Run) -> None:

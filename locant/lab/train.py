@@ -94,8 +94,9 @@ def train(run: Run, problem: Problem, out: Path, *, progress: Progress = lambda 
     """Trains a run to its end, from the last checkpoint if there is one, and records the result.
 
     Every checkpoint holds all that the rest of the run depends on, so that a run which was killed ends with the very
-    numbers of one that was not. ``snapshots``: how often the weights are kept, evenly over the steps; the last are those
-    of the trained model, and with more than one the first are those of the start. Returns the result, which is also in ``result.json``.
+    numbers of one that was not. ``snapshots``: how often the weights are kept, evenly over the steps; the last are
+    those of the trained model, and with more than one the first are those of the start. Returns the result, which is
+    also in ``result.json``.
     """
     folder = RunFolder(out, run)
     if (found := folder.result()) is not None:

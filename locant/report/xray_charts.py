@@ -1,5 +1,6 @@
-"""The figures of an x-ray as Vega-Lite specifications: lines over layers or rows, stacked shares, and a map of heads."""
+"""The figures of an x-ray as Vega-Lite specifications: lines over layers, stacked shares, maps of heads."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from locant.report.charts import WIDTH, curve
 from locant.report.document import Document, finite
 from locant.report.style import HUES, Theme, config
 
+REACH = 3.0  # factors of two from chance at which the colour is full
 BAND, CELL = 22, 24  # height of a stacked bar with its gap, and of a row of the map; pixels
 
 
@@ -53,23 +55,31 @@ def bars(figure: Document, theme: Theme) -> dict[str, Any]:
 
 
 def heat(figure: Document, theme: Theme) -> dict[str, Any]:
-    """A number for each row and column; 1 (or what `chance` says) has the colour of the paper."""
+    """A ratio for each row and column, on a scale of factors; what `chance` says has the colour of the paper."""
     import altair as alt
 
     values = [{**point, "x": str(point["x"]), "y": str(point["y"])} for point in figure["points"]
               if finite(point["value"])]  # fmt: skip
     columns = list(dict.fromkeys(str(point["x"]) for point in figure["points"]))
     rows = list(dict.fromkeys(str(point["y"]) for point in figure["points"]))
-    hue, middle = (0 if theme.name == "light" else 1), float(figure.get("chance") or 0.0)
-    reach = max((abs(value["value"] - middle) for value in values), default=1.0) or 1.0
-    scale = alt.Scale(domain=[middle - reach, middle, middle + reach],
-                      range=[HUES[1][hue], theme.band, HUES[0][hue]])  # fmt: skip
+    hue, middle = 0 if theme.name == "light" else 1, math.log2(figure["chance"])
+    for value in values:  # a factor of two is as much below as above
+        value["log"] = max(-REACH, min(REACH, math.log2(max(value["value"], 2**-9)) - middle))
+    scale = alt.Scale(domain=[-REACH, 0, REACH], range=[HUES[1][hue], theme.band, HUES[0][hue]],
+                      interpolate="rgb")  # fmt: skip
     base = alt.Chart(alt.NamedData("set0")).encode(
         alt.X("x:N", sort=columns, title=figure["x"]).axis(domain=False, ticks=False, labelAngle=0, labelPadding=6),
         alt.Y("y:N", sort=rows, title=figure["y_title"]).axis(domain=False, ticks=False, labelPadding=8),
     )
-    legend = alt.Legend(title=None, orient="right", labelColor=theme.muted, gradientLength=120, tickCount=5)
-    cells = base.mark_rect(stroke=None).encode(color=alt.Color("value:Q", scale=scale, legend=legend))
+    legend = alt.Legend(
+        title=None,
+        orient="right",
+        labelColor=theme.muted,
+        gradientLength=110,
+        values=[-3, -1, 0, 1, 3],
+        labelExpr=f"format(pow(2, datum.value + {middle}), '~r')",
+    )
+    cells = base.mark_rect(stroke=None).encode(color=alt.Color("log:Q", scale=scale, legend=legend))
     drawn = alt.layer(cells).properties(width=min(WIDTH, 40 * len(columns)), height=CELL * len(rows),
                                         config=config(theme, 6))  # fmt: skip
     return {**drawn.to_dict(validate=False), "datasets": {"set0": values}}

@@ -79,7 +79,7 @@ def bounds(interval: Sequence[float] | None) -> str:
 
 def prose(text: str) -> Markup:
     """Text in which what stands between backquotes is set as code."""
-    parts = re.split(r"`([^`]*)`", text)
+    parts = re.split(r"`([^`]*)`", text.replace(" %", "\u00a0%"))  # a number and its sign stay on one line
     return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 

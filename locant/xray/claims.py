@@ -62,14 +62,17 @@ def fixed_push(setting: Setting, metrics: Metrics) -> Said:
         return APART, reason, [name for name in ["M5.size", *names] if name in metrics]
     start, end = metrics[f"{first}.bias"], metrics[f"{last}.bias"]
     if start["value"] is None and end["value"] is None:
-        return APART, ("Moving a text changes nothing in any layer: this model sees distances, and no absolute position "
-                       "pushes anywhere."), names  # fmt: skip
+        nothing = (
+            "Moving a text changes nothing in any layer: this model sees distances, and no position pushes anywhere."
+        )
+        return APART, nothing, names
     at_start = (f"At the input of layer {setting.layers[0]} {_percent(start)} of what moving a text changes is common "
                 "to all texts" if start["value"] is not None else "At the first layer nothing changes")  # fmt: skip
     at_end = f"in layer {setting.layers[-1]} {_percent(end)}" if end["value"] is not None else "later nothing changes"
     auc = metrics.get("M8.auc", {})
-    itself = ("" if auc.get("value") is None else
-              f" A word elsewhere is nearer to itself than another word is in {_percent(auc)} of comparisons.")  # fmt: skip
+    itself = ""
+    if auc.get("value") is not None:
+        itself = f" A word elsewhere is nearer to itself than another word is in {_percent(auc)} of comparisons."
     sides = [_side(start, FIXED), _side(end, FIXED)]
     verdict = _both(sides[0] == "above", sides[1] == "above", undecided="inside" in sides)
     return verdict, f"{at_start}, {at_end}.{itself}", names
@@ -85,7 +88,7 @@ def other_meaning(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) 
         return APART, reason, [name for name in ["M5.size", *names] if name in metrics]
     bias, reliability = metrics[names[1]], metrics.get(names[2], {})
     if bias["value"] is None:
-        return "fails", "Moving a text changes nothing, so no word means something else at another absolute place.", names
+        return "fails", "Moving a text changes nothing, so no word means something else at another place.", names
     own = 1 - bias["value"]
     size = value(metrics, names[0]) or 0.0
     text = (f"In layer {last} moving a text changes its states by {_share(size)} of the distance between unrelated "

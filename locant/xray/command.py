@@ -5,7 +5,6 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
-from typing import Any
 
 import tyro
 
@@ -20,7 +19,7 @@ def command(arguments: Sequence[str], explain: Callable[[str, str], str]) -> int
     from rich.console import Console
 
     from locant.xray.display import Display
-    from locant.xray.xray import xray
+    from locant.xray.look import xray
 
     out = folder_of(options)
     with Display(Console(stderr=True, markup=False)) as display:
@@ -45,13 +44,13 @@ def command(arguments: Sequence[str], explain: Callable[[str, str], str]) -> int
 
 def parse(arguments: Sequence[str], explain: Callable[[str, str], str]) -> Options:
     """Reads the options. Raises ValueError, in one line, for those that do not exist or do not fit."""
-    told, kind = io.StringIO(), Options
+    told = io.StringIO()
     try:
         with redirect_stderr(told):
-            made: Any = tyro.cli(kind, args=arguments, prog="locant xray",
+            made: Options = tyro.cli(Options, args=arguments, prog="locant xray",
                                  description=f"{Options.__doc__}\n\n--json prints one JSON object on stdout and the "
                                  "progress on stderr.")  # fmt: skip
-            return made  # type: ignore[no-any-return]
+            return made
     except SystemExit as end:
         if not end.code:  # --help
             raise

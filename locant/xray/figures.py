@@ -14,7 +14,8 @@ Point = dict[str, Any]
 def figures(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) -> list[Figure]:
     """Every figure that the metrics have numbers for."""
     made = [
-        depth_profile(setting, metrics),
+        depth_profile(metrics),
+        baselines(metrics),
         gains(metrics),
         *head_maps(metrics),
         logit_bars(metrics),
@@ -23,7 +24,7 @@ def figures(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) -> lis
         *parts.get("tables", {}).get("figures", []),
         *movie_lines(setting, metrics, parts),
     ]
-    return [figure for figure in made if figure is not None and figure["points"]]
+    return [figure for figure in made if figure["points"]]
 
 
 def by_layer(metrics: Metrics, pattern: str, series: str) -> list[Point]:
@@ -41,34 +42,47 @@ def point(series: str, x: Any, metric: Mapping[str, Any]) -> Point:
     return {"series": series, "x": x, "value": metric["value"], "low": low, "high": high}
 
 
-def depth_profile(setting: Setting, metrics: Metrics) -> Figure | None:
-    """M4 over layers: what modules read, the raw stream, and the baselines."""
+def depth_profile(metrics: Metrics) -> Figure:
+    """M4 over layers: what modules read, with and without position 0, and the raw stream."""
     points = [
         *by_layer(metrics, "M4.layer.#.position_share.without_0", "what attention reads"),
         *by_layer(metrics, "M4.layer.#.position_share", "with position 0"),
         *by_layer(metrics, "M4.raw.layer.#.position_share.without_0", "raw stream"),
-        *by_layer(metrics, "M7.untrained.M4.layer.#.position_share.without_0", "untrained twin"),
-        *by_layer(metrics, "M7.shuffled.M4.layer.#.position_share.without_0", "shuffled text"),
     ]
-    caption = ("Across: layer. Up: the share of the variance of hidden states that depends on position alone, corrected "
-               "for the number of texts, so that noise has share 0 (M4). Position 0 is left out unless said otherwise. "
-               "Bars: 95 % intervals by leaving out texts. The untrained twin has the same configuration and fresh "
-               "weights; the shuffled text has the same tokens in a random order.")  # fmt: skip
+    caption = ("Across: layer. Up: the share of the variance of hidden states that depends on position alone, with the "
+               "number of texts corrected for, so that noise has share 0 (M4). Position 0 is left out unless said otherwise. "
+               "The raw stream has one point more, after the last layer. Bars: 95 % intervals by leaving out "
+               "texts.")  # fmt: skip
     return lines("depth", "How much of the hidden states is position", caption, "layer",
                  "share of variance that is position", points, chance=0.0)  # fmt: skip
 
 
-def gains(metrics: Metrics) -> Figure | None:
+def baselines(metrics: Metrics) -> Figure:
+    """M4 over layers against M7: fresh weights, and words without order."""
+    points = [
+        *by_layer(metrics, "M4.layer.#.position_share.without_0", "trained, text"),
+        *by_layer(metrics, "M7.untrained.M4.layer.#.position_share.without_0", "untrained twin, text"),
+        *by_layer(metrics, "M7.shuffled.M4.layer.#.position_share.without_0", "trained, shuffled text"),
+    ]
+    caption = ("As above, against baselines (M7). The untrained twin has the same configuration and fresh weights: "
+               "what the architecture does by itself. The shuffled text has the same tokens in a random order: what is left "
+               "of position there hangs on no meaning.")  # fmt: skip
+    return lines("baselines", "Against an untrained twin and shuffled text", caption, "layer",
+                 "share of variance that is position", points if len({p["series"] for p in points}) > 1 else [],
+                 chance=0.0)  # fmt: skip
+
+
+def gains(metrics: Metrics) -> Figure:
     """M1 over layers, one line for each kind of module."""
     points = []
     for reader, name in (("q", "queries"), ("k", "keys"), ("v", "values")):
         points += by_layer(metrics, f"M1.layer.#.{reader}.gain.without_0", name)
-    others = sorted({match[1] for name in metrics if (match := re.fullmatch(r"M1\.layer\.\d+\.(mlp\.[^.]+|c_attn|.*qkv.*)"
-                                                                            r"\.gain\.without_0", name))})  # fmt: skip
+    fused = re.compile(r"M1\.layer\.\d+\.(mlp\.[^.]+|c_attn|.*qkv.*)\.gain\.without_0")
+    others = sorted({match[1] for name in metrics if (match := fused.fullmatch(name))})
     for reader in others:
         points += by_layer(metrics, f"M1.layer.#.{reader}.gain.without_0", reader.replace("mlp.", "MLP "))
-    caption = ("Across: layer. Up: the share of position in what a projection returns over that in what it is given (M1). "
-               "1 is what a projection without regard to position has: above it position is read, below it left out. "
+    caption = ("Across: layer. Up: the share of position in what a projection returns over that in what it is given "
+               "(M1). 1 is what a projection without regard to position has: above it position is read, below it left out. "
                "Where the input has too little of it for a ratio there is no point.")  # fmt: skip
     return lines("gain", "Which modules read position", caption, "layer", "read gain for position", points, chance=1.0)
 
@@ -79,45 +93,46 @@ def head_maps(metrics: Metrics) -> Iterator[Figure]:
         rule = re.compile(rf"M1\.layer\.(\d+)\.{reader}\.head\.(\d+)\.gain\.without_0")
         found = [(int(m[1]), int(m[2]), metric["value"]) for key, metric in metrics.items()
                  if (m := rule.fullmatch(key)) and metric["value"] is not None]  # fmt: skip
-        caption = (f"Down: layer. Across: head. The read gain of the {name} of each head; 1 has the colour of the paper "
-                   "(M1, without position 0).")  # fmt: skip
+        caption = (f"Down: layer. Across: head. The read gain of the {name} of each head, on a scale of factors; 1 is "
+                   "pale (M1, without position 0).")  # fmt: skip
         yield {"id": f"heads-{reader}", "kind": "heat", "title": f"Read gain of the {name} by head", "caption": caption,
                "x": "head", "y_title": "layer", "y": "gain", "chance": 1.0,
                "points": [{"x": head, "y": layer, "value": value, "series": str(head)}
                           for layer, head, value in sorted(found)]}  # fmt: skip
 
 
-def logit_bars(metrics: Metrics) -> Figure | None:
+def logit_bars(metrics: Metrics) -> Figure:
     """M6 over layers as stacked shares."""
     points = []
     for name in ("relative", "absolute", "content"):
         points += [{**each, "low": None, "high": None} for each in by_layer(metrics, f"M6.layer.#.{name}", name)]
-    caption = ("Down: layer. Across: shares of the variance of attention logits over all heads (M6). Position is what all "
-               "texts have in common in a cell of the attention matrix: relative if it is a function of the distance "
+    caption = ("Down: layer. Across: shares of the variance of attention logits over all heads (M6). Position is what "
+               "all texts have in common in a cell of the attention matrix: relative if it is a function of the distance "
                "between query and key, absolute if not. Content is the rest.")  # fmt: skip
     return {"id": "logits", "kind": "bars", "title": "What attention logits are made of", "caption": caption,
             "x": "layer", "y": "share of the variance of logits", "points": points}  # fmt: skip
 
 
-def shift_lines(metrics: Metrics) -> Figure | None:
+def shift_lines(metrics: Metrics) -> Figure:
     """M5 over layers."""
     points = [
         *by_layer(metrics, "M5.layer.#.bias", "all tokens moved"),
         *by_layer(metrics, "M5.held.layer.#.bias", "first token held"),
     ]
     caption = ("Across: layer. Up: the share of the change that is the same for all texts when the positions of a text "
-               "are moved by a few (M5). 1: position is one fixed push. 0: what a move does hangs on the text.")  # fmt: skip
+               "are moved by a few (M5). 1: position is one fixed push. 0: what a move does hangs on the "
+               "text.")  # fmt: skip
     return lines("shift", "Is position a fixed push?", caption, "layer", "share common to all texts", points)
 
 
-def probe_lines(metrics: Metrics) -> Figure | None:
+def probe_lines(metrics: Metrics) -> Figure:
     """M12 over layers."""
     points = by_layer(metrics, "M12.layer.#.accuracy", "slot found exactly")
     points += by_layer(metrics, "M12.layer.#.ridge_r2", "R² of a ridge regression")
     chance = next((metric["baseline"] for name, metric in metrics.items()
                    if re.fullmatch(r"M12\.layer\.\d+\.accuracy", name)), None)  # fmt: skip
-    caption = ("Across: layer. How well linear probes, fitted on three quarters of the texts, find the slot of a token in "
-               "the others (M12). Chance is that of the exact slot.")  # fmt: skip
+    caption = ("Across: layer. How well linear probes, fitted on three quarters of the texts, find the slot of a token "
+               "in the others (M12). Chance is that of the exact slot.")  # fmt: skip
     return lines("probe", "How well position can be read out", caption, "layer", "on texts not fitted on", points,
                  chance=chance)  # fmt: skip
 
@@ -140,7 +155,8 @@ def movie_lines(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) ->
                 "share of variance that is position", 0.0, told)  # fmt: skip
     pair = [("M2.overlap_ratio", "overlap over chance"), ("M3.wiener_token", "recovered of tokens"),
             ("M3.wiener_position", "recovered of positions")]  # fmt: skip
-    yield _film(metrics, named, at, x, pair, "movie-tables", "The two tables over training", "ratio, and shares", 1.0, told)
+    yield _film(metrics, named, at, x, pair, "movie-tables", "The two tables over training", "ratio, and shares", 1.0,
+                told)  # fmt: skip
     reads = [(f"M1.layer.{layers[0]}.{reader}.gain", name)
              for reader, name in (("q", "queries"), ("k", "keys"), ("v", "values"))] if layers else []  # fmt: skip
     yield _film(metrics, named, at, x, reads, "movie-gain", "Read gain of the first layer over training",
@@ -148,7 +164,8 @@ def movie_lines(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) ->
 
 
 def _film(metrics: Metrics, named: Mapping[int, str], at: Callable[[int], float], x: str,
-          wanted: list[tuple[str, str]], identifier: str, title: str, y: str, chance: float, told: str) -> Figure:  # fmt: skip
+          wanted: list[tuple[str, str]], identifier: str, title: str, y: str, chance: float,
+          told: str) -> Figure:  # fmt: skip
     points = [point(series, at(index), metrics[name]) for key, series in wanted for index in named
               if (name := f"M13.{index}.{key}") in metrics and metrics[name]["value"] is not None]  # fmt: skip
     return lines(identifier, title, f"Across: {x} of the training (M13).{told}", x, y, points, chance=chance)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from locant._version import __version__
-from locant.xray import claims, figures
+from locant.xray.claims import sentences, summary
+from locant.xray.figures import figures
 from locant.xray.measure import measure
 from locant.xray.movie import movie, snapshots_of
 from locant.xray.parts import open_parts
@@ -62,14 +63,14 @@ def xray(model: Any, *, text: str | Path | Tensor | None = None, windows: tuple[
 
 def _document(setting: Setting, found: dict[str, Any]) -> dict[str, Any]:
     metrics = {name: metric for part in found.values() for name, metric in part["metrics"].items()}
-    said = claims.sentences(setting, metrics, found)
+    said = sentences(setting, metrics, found)
     return {
         "model": {"name": setting.source.name, "kind": setting.source.kind},
-        "summary": claims.summary(setting, metrics),
+        "summary": summary(setting, metrics),
         "notes": list(setting.notes),
         "claims": said,
         "metrics": metrics,
-        "figures": figures.figures(setting, metrics, found),
+        "figures": figures(setting, metrics, found),
         "ranking": found.get("ranking", {}).get("ranking", []),
         "facts": _facts(setting),
         "hooks": _hooks(setting),
@@ -93,7 +94,8 @@ def _facts(setting: Setting) -> dict[str, dict[str, Any]]:
         routes = {"interface": "transformers' attention interface", "eager": "eager attention and hooks",
                   "ours": "our decoder"}  # fmt: skip
         how |= {"attention reached by": routes[reach.route], "layers reached": f"{reach.layers} of {reach.layers}",
-                "heads": reach.heads, "causal": reach.causal, "can be told positions": reach.takes_positions}  # fmt: skip
+                "heads": reach.heads, "causal": reach.causal,
+                "can be told positions": reach.takes_positions}  # fmt: skip
     asked = {"layers": list(setting.layers), "vocabulary": setting.vocabulary, "space": setting.space,
              "quick": setting.quick, "tables only": setting.tables_only, "seed": setting.seed}  # fmt: skip
     model = {"name": setting.source.name, "from": setting.source.kind, **setting.source.facts}

@@ -23,7 +23,7 @@ class Options:
     revisions: tuple[str, ...] = ()
     """Several of them, in the order of training: shown side by side."""
     text: str | None = None
-    """A file or a folder to read, or prose or code (both from the running Python). Default: prose, or the run's task."""
+    """A file or a folder to read, prose or code (both from the running Python). Default: prose, or the run's task."""
     windows: str = ""
     """Windows and tokens in each. Default: 128x128, with --quick 64x64."""
     layers: str = "all"

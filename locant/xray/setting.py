@@ -49,7 +49,8 @@ class Setting:
 
 def prepare(source: Source, *, text: str | Path | Tensor | None, windows: tuple[int, int] | None,
             layers: Sequence[int] | Literal["all"], words: Sequence[str], vocabulary: Literal["seen", "all"],
-            space: Literal["normed", "raw"], tables_only: bool, quick: bool, device: str, seed: int) -> Setting:  # fmt: skip
+            space: Literal["normed", "raw"], tables_only: bool, quick: bool, device: str,
+            seed: int) -> Setting:  # fmt: skip
     """Raises ValueError for whatever cannot be done as asked: windows longer than the table or the text, layers or
     words that do not exist. A model whose attention cannot be reached is still asked for its tables, with a note.
     """
@@ -77,8 +78,8 @@ def prepare(source: Source, *, text: str | Path | Tensor | None, windows: tuple[
 
 def rows_of(source: Source) -> int:
     """Token ids that a model knows. Raises ValueError if it has no table of tokens."""
-    own = getattr(source.model, "tokens", None)
-    table = own if own is not None else source.model.get_input_embeddings()
+    model: Any = source.model
+    table = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else getattr(model, "tokens", None)
     count = getattr(table, "num_embeddings", None)
     if count is None:
         raise ValueError(f"expected a model with a table of tokens, was: {type(source.model).__name__}")
@@ -123,7 +124,7 @@ def _sizes(source: Source, tables: Tables, windows: tuple[int, int] | None, quic
 def _check_fit(source: Source, tables: Tables, windows: Windows) -> None:
     longest, slots = _longest(source, tables), windows.tokens.shape[1]
     if longest is not None and slots > longest:
-        raise ValueError(f"expected windows of at most {longest} tokens, as many as the model has positions, was: {slots}")
+        raise ValueError(f"expected windows of at most {longest} tokens, as the model has positions, was: {slots}")
     high = int(windows.tokens.max())
     if high >= rows_of(source):
         raise ValueError(f"expected token ids below {rows_of(source)}, was: {high}")

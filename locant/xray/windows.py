@@ -1,7 +1,6 @@
 """Token windows that a model is shown: taken evenly from a text, or drawn from the task that it was trained on."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +74,7 @@ def _given(tokens: Tensor, contexts: int, slots: int) -> Windows:
         raise ValueError(f"expected whole token ids [contexts, slots] or [tokens], was: {tuple(tokens.shape)}")
     if tokens.ndim == 1:
         if len(tokens) < contexts * slots:
-            raise ValueError(f"expected {contexts * slots} tokens for {contexts} windows of {slots}, was: {len(tokens)}")
+            raise ValueError(f"expected at least {contexts} x {slots} tokens, was: {len(tokens)}")
         tokens = tokens[: contexts * slots].view(contexts, slots)
     if tokens.shape[0] < 2 or tokens.shape[1] < 4:
         raise ValueError(f"expected at least 2 windows of 4 tokens, was: {tuple(tokens.shape)}")
@@ -93,7 +92,7 @@ def _text(text: str | Path | None) -> tuple[str, str]:
 def _cut(words: Words, body: str, name: str, contexts: int, slots: int) -> Windows:
     content = slots - len(words.prefix) - len(words.suffix)
     if content < 2:
-        raise ValueError(f"expected windows longer than the {slots - content} special tokens around a text, was: {slots}")
+        raise ValueError(f"expected windows longer than the special tokens around a text, was: {slots}")
     rows, stretch = [], len(body) // contexts
     for index in range(contexts):
         piece = body[index * stretch : (index + 1) * stretch]
