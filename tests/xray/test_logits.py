@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import transformers
 from support import noise, perturbed
 
 import locant
@@ -49,11 +50,15 @@ def test_logits_of_the_key_s_place_are_mostly_absolute() -> None:
 
 def test_random_logits_have_no_position() -> None:
     values = []
-    for seed in range(20):
-        found = logit_split(summed(causal(noise(C, H, T, T, seed=seed))))
-        values.append(found["position"].value)
-        assert found["content"].value + found["position"].value == pytest.approx(1)
-    assert np.mean(values) < 1 / C
+    for seed in range(40):
+        sums = summed(causal(noise(C, H, T, T, seed=seed)))
+        position, relative, _, content = sums.split().sum(1)
+        values.append([float(position / (position + content)), float(relative / (position + content))])
+    error = np.std(values, 0) / 40**0.5
+    assert (np.abs(np.mean(values, 0)) < 3 * error).all()
+    assert (error < 0.1 / C).all()
+    found = logit_split(sums)
+    assert found["content"].value + found["position"].value == pytest.approx(1, abs=1 / C)
 
 
 def test_shares_of_a_known_mixture() -> None:
@@ -142,6 +147,21 @@ def test_six_terms_add_up_to_the_logits() -> None:
     assert len(terms) == 6
     whole = torch.stack(list(terms.values())).sum(0) * 8**-0.5
     torch.testing.assert_close(whole, row_centred(logits, used), rtol=0, atol=1e-10)
+
+
+def test_six_terms_of_a_model_with_biases() -> None:
+    """BERT's queries and keys have biases: that of the query asks every key, that of the key nobody notices."""
+    shape = {"vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = transformers.BertModel(transformers.BertConfig(**shape, intermediate_size=32, max_position_embeddings=32))
+    reach = reach_model(perturbed(model, size=0.5))
+    tokens = torch.randint(20, (5, T), generator=torch.Generator().manual_seed(0))
+    states: dict[str, torch.Tensor] = {}
+    reach.run(tokens, lambda name, layer, x, rows: states.update({name: x}), capture=("normed", "logits"))
+    x, used = states["normed"], torch.ones(T, T, dtype=torch.bool)
+    sums = TermSums(x.mean((0, 1)), x.mean(0) - x.mean((0, 1)), *reach.readers(0)[:2])
+    terms = six_terms(sums.mean, x - sums.mean - sums.position, sums.position, sums.q, sums.k, used)
+    whole = torch.stack(list(terms.values())).sum(0) * 8**-0.5
+    torch.testing.assert_close(whole, row_centred(states["logits"].double(), used), rtol=0, atol=1e-4)
 
 
 def test_energies_of_terms_find_where_position_is() -> None:

@@ -114,7 +114,8 @@ def test_columns_beside_the_stream_stay_pure() -> None:
 def test_energy_is_that_of_the_states() -> None:
     x = noise(12, 5, 6) + 3
     sums = Sums(12, 5)
-    sums.add(x, slice(0, 12))
+    sums.add(x[:5], slice(0, 5))
+    sums.add(x[5:], slice(5, 12))
     torch.testing.assert_close(energies(sums).float(), x.square().sum((0, 1)))
     with pytest.raises(ValueError, match="expected some but not all of 6 columns, was: 6"):
         purity(sums, slice(0, 6))

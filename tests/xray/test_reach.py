@@ -129,6 +129,13 @@ def test_positions_count_from_0_whatever_the_model_calls_them(name: str) -> None
     assert bool((moved["raw", 0] - told["raw", 0]).abs().max() > 1e-3) == (name != "llama")
 
 
+def test_a_map_that_is_used_twice_in_a_layer() -> None:
+    """DeBERTa may project its distances with the queries' and keys' maps: what counts is the first use."""
+    config = transformers.DebertaV2Config(**DEBERTA, share_att_key=True, position_buckets=T)
+    found = captured(reach_model(transformers.DebertaV2Model(config)), "normed", rows=3)
+    assert {key: tuple(x.shape) for key, x in found.items()} == {("normed", at): (3, T, 32) for at in (0, 1)}
+
+
 def test_jumps_in_positions_do_not_split_a_text() -> None:
     """Without a mask, transformers takes a jump for the start of another document, which sees nothing before it."""
     reach = reach_model(made("llama"))

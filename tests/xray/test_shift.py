@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scipy.stats import spearmanr
 from support import noise, perturbed
 
 import locant
@@ -106,6 +107,18 @@ def test_words_that_move_are_ranked_first() -> None:
     assert found.tokens == tuple(range(7, -1, -1))
     assert found.energies[0] == pytest.approx(49 * 6, rel=0.1)
     assert found.reliability.value > 0.95
+
+
+def test_energy_and_reliability_by_their_definitions() -> None:
+    energy = interaction_energy(noise(10, 5, 3, dtype=torch.float64))
+    change = noise(10, 5, 3, dtype=torch.float64)
+    torch.testing.assert_close(energy.sum(0) / 10, change.var(0).sum(-1))
+    ids = torch.arange(6).repeat(60, 2)
+    values = ids.double() + 8 * noise(60, 12, dtype=torch.float64)
+    halves = [[float(values[start::2][ids[start::2] == token].mean()) for token in range(6)] for start in (0, 1)]
+    r = spearmanr(*halves).statistic
+    assert 0.5 < r < 1
+    assert rank(ids, values).reliability.value == pytest.approx(2 * r / (1 + r))
 
 
 def test_noise_is_not_ranked() -> None:

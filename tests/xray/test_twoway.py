@@ -71,6 +71,16 @@ def test_noise_has_no_position_though_the_naive_share_says_so() -> None:
     assert metric.baseline == pytest.approx((T - 1) / (C * T - 1))
 
 
+def test_three_variances_are_found_without_bias() -> None:
+    found = []
+    for seed in range(60):
+        x = 2 * noise(T, D, seed=seed) + 0.7 * noise(C, 1, D, seed=1000 + seed) + noise(C, T, D, seed=2000 + seed)
+        found.append((summed(x).parts(0).variances().sum(1) / D).tolist())
+    mean, error = np.mean(found, 0), np.std(found, 0) / np.sqrt(len(found))
+    assert (np.abs(mean - [4, 0.49, 1]) < 3 * error).all()
+    assert (error < [0.3, 0.03, 0.02]).all()
+
+
 def test_the_interval_covers_the_true_share() -> None:
     covered = 0
     pos = noise(T, D, seed=99)
