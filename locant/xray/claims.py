@@ -30,7 +30,7 @@ def sentences(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) -> l
         "C4": learned_mixture(setting, metrics),
         "C5": first_layer(setting, metrics),
     }
-    return [{"id": key, "claim": CLAIMS[key], "verdict": verdict, "finding": finding, "metrics": names}
+    return [{"id": key, "claim": CLAIMS[key], "verdict": verdict, "finding": finding, "metrics": [n for n in names if n in metrics]}
             for key, (verdict, finding, names) in found.items()]  # fmt: skip
 
 
@@ -62,9 +62,7 @@ def fixed_push(setting: Setting, metrics: Metrics) -> Said:
         return APART, reason, [name for name in ["M5.size", *names] if name in metrics]
     start, end = metrics[f"{first}.bias"], metrics[f"{last}.bias"]
     if start["value"] is None and end["value"] is None:
-        nothing = (
-            "Moving a text changes nothing in any layer: this model sees distances, and no position pushes anywhere."
-        )
+        nothing = "Moving a text changes nothing in any layer: the model sees distances, and no position pushes."
         return APART, nothing, names
     at_start = (f"At the input of layer {setting.layers[0]} {_percent(start)} of what moving a text changes is common "
                 "to all texts" if start["value"] is not None else "At the first layer nothing changes")  # fmt: skip

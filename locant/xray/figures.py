@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from locant.xray.captions import CAPTIONS
 from locant.xray.setting import Setting
 
 Metrics = Mapping[str, Mapping[str, Any]]
@@ -49,10 +50,7 @@ def depth_profile(metrics: Metrics) -> Figure:
         *by_layer(metrics, "M4.layer.#.position_share", "with position 0"),
         *by_layer(metrics, "M4.raw.layer.#.position_share.without_0", "raw stream"),
     ]
-    caption = ("Across: layer. Up: the share of the variance of hidden states that depends on position alone, with the "
-               "number of texts corrected for, so that noise has share 0 (M4). Position 0 is left out unless said otherwise. "
-               "The raw stream has one point more, after the last layer. Bars: 95 % intervals by leaving out "
-               "texts.")  # fmt: skip
+    caption = CAPTIONS["depth_profile"]
     return lines("depth", "How much of the hidden states is position", caption, "layer",
                  "share of variance that is position", points, chance=0.0)  # fmt: skip
 
@@ -64,9 +62,7 @@ def baselines(metrics: Metrics) -> Figure:
         *by_layer(metrics, "M7.untrained.M4.layer.#.position_share.without_0", "untrained twin, text"),
         *by_layer(metrics, "M7.shuffled.M4.layer.#.position_share.without_0", "trained, shuffled text"),
     ]
-    caption = ("As above, against baselines (M7). The untrained twin has the same configuration and fresh weights: "
-               "what the architecture does by itself. The shuffled text has the same tokens in a random order: what is left "
-               "of position there hangs on no meaning.")  # fmt: skip
+    caption = CAPTIONS["baselines"]
     return lines("baselines", "Against an untrained twin and shuffled text", caption, "layer",
                  "share of variance that is position", points if len({p["series"] for p in points}) > 1 else [],
                  chance=0.0)  # fmt: skip
@@ -81,9 +77,7 @@ def gains(metrics: Metrics) -> Figure:
     others = sorted({match[1] for name in metrics if (match := fused.fullmatch(name))})
     for reader in others:
         points += by_layer(metrics, f"M1.layer.#.{reader}.gain.without_0", reader.replace("mlp.", "MLP "))
-    caption = ("Across: layer. Up: the share of position in what a projection returns over that in what it is given "
-               "(M1). 1 is what a projection without regard to position has: above it position is read, below it left out. "
-               "Where the input has too little of it for a ratio there is no point.")  # fmt: skip
+    caption = CAPTIONS["gains"]
     return lines("gain", "Which modules read position", caption, "layer", "read gain for position", points, chance=1.0)
 
 
@@ -106,9 +100,7 @@ def logit_bars(metrics: Metrics) -> Figure:
     points = []
     for name in ("relative", "absolute", "content"):
         points += [{**each, "low": None, "high": None} for each in by_layer(metrics, f"M6.layer.#.{name}", name)]
-    caption = ("Down: layer. Across: shares of the variance of attention logits over all heads (M6). Position is what "
-               "all texts have in common in a cell of the attention matrix: relative if it is a function of the distance "
-               "between query and key, absolute if not. Content is the rest.")  # fmt: skip
+    caption = CAPTIONS["logit_bars"]
     return {"id": "logits", "kind": "bars", "title": "What attention logits are made of", "caption": caption,
             "x": "layer", "y": "share of the variance of logits", "points": points}  # fmt: skip
 
@@ -119,9 +111,7 @@ def shift_lines(metrics: Metrics) -> Figure:
         *by_layer(metrics, "M5.layer.#.bias", "all tokens moved"),
         *by_layer(metrics, "M5.held.layer.#.bias", "first token held"),
     ]
-    caption = ("Across: layer. Up: the share of the change that is the same for all texts when the positions of a text "
-               "are moved by a few (M5). 1: position is one fixed push. 0: what a move does hangs on the "
-               "text.")  # fmt: skip
+    caption = CAPTIONS["shift_lines"]
     return lines("shift", "Is position a fixed push?", caption, "layer", "share common to all texts", points)
 
 
@@ -131,8 +121,7 @@ def probe_lines(metrics: Metrics) -> Figure:
     points += by_layer(metrics, "M12.layer.#.ridge_r2", "R² of a ridge regression")
     chance = next((metric["baseline"] for name, metric in metrics.items()
                    if re.fullmatch(r"M12\.layer\.\d+\.accuracy", name)), None)  # fmt: skip
-    caption = ("Across: layer. How well linear probes, fitted on three quarters of the texts, find the slot of a token "
-               "in the others (M12). Chance is that of the exact slot.")  # fmt: skip
+    caption = CAPTIONS["probe_lines"]
     return lines("probe", "How well position can be read out", caption, "layer", "on texts not fitted on", points,
                  chance=chance)  # fmt: skip
 
