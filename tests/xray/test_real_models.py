@@ -23,9 +23,8 @@ def test_weights_of_four_bits_still_predict_text():
     import torch
 
     source = load("smollm2")
-    ids = torch.tensor(
-        [source.words.encode("The capital of France is Paris. The capital of Italy is Rome. The capital of Spain is")]
-    )
+    text = "The capital of France is Paris. The capital of Italy is Rome. The capital of Spain is"
+    ids = torch.tensor([source.words.encode(text)])
     with torch.no_grad():
         states = source.model(ids).last_hidden_state
     best = int((states[0, -1] @ source.model.get_input_embeddings().weight.T).argmax())
