@@ -36,13 +36,13 @@ def document(**changes):
                 "finding": "No `table`.",
                 "metrics": ["M2.overlap", "M2.gone"],
             }
-        ],  # fmt: skip
+        ],
         "metrics": {
             "M2.overlap": FIVE,
             "M3.kappa": NONE,
             "M4.layer.0.position_share.without_0": FIVE,
             "M4.layer.1.position_share.without_0": FIVE,
-        },  # fmt: skip
+        },
         "figures": [
             figure("lines", [point("a", 0, 0.123456, 0.1, 0.2), point("b", 0, 0.4), point("a", 1, 0.777)]),
             figure("bars", [point("a", 0, 0.25), point("b", 0, 0.75)]),
@@ -98,13 +98,8 @@ def test_metrics_stand_by_family_with_their_reasons():
 
 
 def test_numbers_as_text():
-    assert [number(x) for x in (0.040743, 12.3456, -1.2e-7, None, 100.0)] == [
-        "0.04074",
-        "12.35",
-        "−1.2e−07",
-        "–",
-        "100",
-    ]
+    shown = {0.040743: "0.04074", 12.3456: "12.35", -1.2e-7: "−1.2e−07", None: "–", 100.0: "100"}
+    assert {value: number(value) for value in shown} == shown
     assert bounds([0.1, 0.25]) == "[0.1, 0.25]"
     assert bounds(None) == "–"
     assert str(prose("a `b<` c 5 %")) == "a <code>b&lt;</code> c 5\u00a0%"
