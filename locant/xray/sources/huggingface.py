@@ -193,13 +193,17 @@ def _refuse_bad_header(path: Path) -> None:
 def _quiet(transformers: Any) -> Iterator[None]:
     """No bars and no warnings while loading: what matters in them is asked for and checked above."""
     logging = transformers.utils.logging
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    from huggingface_hub.utils import logging as hub
+
+    verbosity, bars, told = logging.get_verbosity(), logging.is_progress_bar_enabled(), hub.get_verbosity()
     logging.set_verbosity_error()
+    hub.set_verbosity(hub.CRITICAL)  # it speaks of every retry
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
+        hub.set_verbosity(told)
         if bars:
             logging.enable_progress_bar()
 
@@ -214,6 +218,9 @@ def _one_line(name: str) -> Iterator[None]:
     except ImportError as error:
         raise ValueError(f"expected the packages that {name} needs, was: {_first(error)}; pip install 'locant[xray]'"
                          ) from None  # fmt: skip
+    except OSError as error:
+        wanted = "minilm, smollm2, an existing path or an id on the hub that can be reached"
+        raise ValueError(f"expected {wanted}, was: {name} ({_first(error)})") from None
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, EOFError) as error:
         raise ValueError(f"expected a model that transformers can read, was: {name}: {_first(error)}") from error
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+CHUNK = 1 << 24  # numbers of a tensor that are looked at together
+
 
 @dataclass(frozen=True)
 class Words:
@@ -55,9 +57,9 @@ def refuse_bad_weights(model: nn.Module, name: str) -> None:
     """Raises ValueError, with the first one, if a parameter or buffer of floating type is not finite."""
     for kind, tensors in (("parameter", model.named_parameters()), ("buffer", model.named_buffers())):
         for path, tensor in tensors:
-            if tensor.is_floating_point() and not tensor.isfinite().all():
-                bad = tensor.detach()[~tensor.isfinite()]
-                raise ValueError(
-                    f"expected finite weights in {name}, was: {float(bad[0])} in the {kind} {path}, "
-                    f"{len(bad)} of {tensor.numel()} numbers"
-                )
+            if not tensor.is_floating_point():
+                continue
+            for part in tensor.detach().flatten().split(CHUNK):
+                bad = part[~part.isfinite()]
+                if len(bad):
+                    raise ValueError(f"expected finite weights in {name}, was: {float(bad[0])} in the {kind} {path}")
