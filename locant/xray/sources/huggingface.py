@@ -197,7 +197,7 @@ def _quiet(transformers: Any) -> Iterator[None]:
 
     verbosity, bars, told = logging.get_verbosity(), logging.is_progress_bar_enabled(), hub.get_verbosity()
     logging.set_verbosity_error()
-    hub.set_verbosity(hub.CRITICAL)  # it speaks of every retry
+    hub.set_verbosity(logging.CRITICAL)  # it speaks of every retry
     logging.disable_progress_bar()
     try:
         yield
