@@ -1,0 +1,66 @@
+"""M3d: how much noise the sum stands, and what of that is the price of having summed."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from locant.xray.metric import Metric, absent
+from locant.xray.moments import blocks
+from locant.xray.nearest import nearest_pairs, pair_index
+from locant.xray.readers import share
+
+MULTIPLES = (1.0, 2.0, 4.0, 8.0)
+
+
+def noise_curve(
+    tokens: Tensor,
+    positions: Tensor,
+    least_step: float,
+    *,
+    multiples: Sequence[float] = MULTIPLES,
+    pairs: int = 128,
+    seed: int = 0,
+) -> dict[str, Metric]:
+    """Decode x = W_v + P_p + s g, g standard Gaussian, at s = multiple x least_step / sqrt(d).
+
+    `noise.M.pair`: share of sums whose nearest pair is (v, p). `noise.M.position_given_token`: share whose nearest
+    position is p when v is known, and `noise.M.token_given_position` the reverse: what could be read had the parts not
+    been summed. `noise.M.cost`: the share of sums for which both of these are right and the pair is not, with Wilson's
+    interval; 0 for orthogonal tables at any noise. `cost_of_summing`: that of all multiples together. `least_step` is
+    the least distance of two positions (`separation_position`).
+
+    Raises:
+        ValueError: for no multiples, or one that is not above 0.
+    """
+    if not multiples or min(multiples) <= 0:
+        raise ValueError(f"expected multiples above 0, was: {list(multiples)}")
+    if least_step <= 0:
+        return {"cost_of_summing": absent("two positions are equal: no position is decodable")}
+    index, generator = pair_index(tokens, positions), torch.Generator().manual_seed(seed)
+    found, lost, width = {}, 0, tokens.shape[1]
+    for multiple in multiples:
+        v = torch.randint(len(tokens), (pairs,), generator=generator)
+        p = torch.randint(len(positions), (pairs,), generator=generator)
+        noise = torch.randn(pairs, width, dtype=torch.float64, generator=generator)
+        known = positions[p].double() + multiple * least_step / width**0.5 * noise
+        position = _nearest(known, positions) == p
+        token = _nearest(tokens[v].double() + known - positions[p].double(), tokens) == v
+        decoded = nearest_pairs(tokens[v].double() + known, index)
+        both = (decoded.token == v) & (decoded.position == p) & (decoded.ties == 1)
+        saved, name = int((token & position & ~both).sum()), f"noise.{multiple:g}"
+        lost += saved
+        note = f"noise of {multiple:g} x least step / sqrt(d) per coordinate"
+        found[f"{name}.pair"] = share(int(both.sum()), pairs, 1 / (len(tokens) * len(positions)), note)
+        found[f"{name}.position_given_token"] = share(int(position.sum()), pairs, 1 / len(positions), note)
+        found[f"{name}.token_given_position"] = share(int(token.sum()), pairs, 1 / len(tokens), note)
+        found[f"{name}.cost"] = share(saved, pairs, 0.0, note)
+    listed = ", ".join(f"{multiple:g}" for multiple in multiples)
+    found["cost_of_summing"] = share(lost, pairs * len(multiples), 0.0, f"noise at {listed} x least step / sqrt(d)")
+    return found
+
+
+def _nearest(x: Tensor, table: Tensor) -> Tensor:
+    """Index of the row of the table nearest to each row of x."""
+    scores = [block.square().sum(1) - 2 * x @ block.T for _, block in blocks(table)]
+    return torch.cat(scores, dim=1).argmin(dim=1)

@@ -1,0 +1,164 @@
+"""M3c: what readers find in the sum of a token and a position, fitted and tested on different rows."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from locant.xray.linear_readers import LinearReader, discriminant, linear_reader, oblique, read, right_everywhere
+from locant.xray.metric import Metric, absent
+from locant.xray.moments import Moments, moments
+from locant.xray.nearest import nearest_pairs, pair_index
+
+READ = 1 << 16  # sums read at once, times the width
+WORST = 10
+CHOOSING = 256  # sums of the fitted half by which the rank of the oblique reader is chosen
+GRID = 1 << 28  # scores for the worst tokens and positions, at most
+TOKEN_RIDGE = 1e-4
+FEWEST = 4  # rows of either table: two to fit on, two to test on
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What `readers` found: the metrics, and the test tokens and the positions at which the discriminant reads the
+    position worst, as (token or position, share read rightly), the worst first."""
+
+    metrics: dict[str, Metric]
+    worst_tokens: tuple[tuple[int, float], ...] = ()
+    worst_positions: tuple[tuple[int, float], ...] = ()
+
+
+def readers(
+    tokens: Tensor,
+    positions: Tensor,
+    *,
+    ids: Tensor | None = None,
+    samples: int = 10_000,
+    token_samples: int = 1_000,
+    pairs: int = 500,
+    seed: int = 0,
+) -> Readings:
+    """Read sampled sums W_v + P_p, v and p uniform and independent; intervals are Wilson's, 95 %.
+
+    `pair`: share of `pairs` sums whose nearest pair is (v, p) and no other, without noise; `pair_tokens_tried`:
+    mean number of tokens that the proof needed. `position.R`, R of matched, lda, oblique: share of `samples` sums
+    whose position is read rightly, by a reader whose mean and covariance of tokens are those of one half of the
+    tokens, in sums with the other half; `position.R.mae` the mean absolute error in positions, chance (N^2 -
+    1)/(3N). `token.R`: the same for tokens among all V, with halves of the positions and `token_samples` sums. The
+    rank of `oblique` is the one of d/8, d/4, d/2 and 3d/4 that reads best on the half it is fitted on.
+    `position.lda.worst_token` and `.worst_position`: the lowest share for one token over all positions, and for one
+    position over test tokens. Chance is 1/N, 1/V or 1/(VN).
+    """
+    if min(len(tokens), len(positions)) < FEWEST:
+        reason = f"expected at least {FEWEST} rows in both tables, was: {len(tokens)} and {len(positions)}"
+        return Readings({name: absent(reason) for name in ("pair", "position.lda", "token.lda")})
+    generator = torch.Generator().manual_seed(seed)
+    found = _pair(tokens, positions, pairs, generator)
+    fit, test = _halves(len(tokens), generator)
+    of_fit, of_positions = moments(tokens[fit]), moments(positions)
+    made = _made(positions, of_positions, of_fit, None, (tokens[fit], generator))
+    v = test[torch.randint(len(test), (samples,), generator=generator)]
+    p = torch.randint(len(positions), (samples,), generator=generator)
+    for name, reader in made.items():
+        read_as = _read(tokens, positions, v, p, reader)
+        found |= _scores(f"position.{name}", read_as, p, len(positions), mae=True)
+    shown = test[: max(1, GRID // len(positions) ** 2)]
+    worst = _worst(tokens, positions, shown, made["lda"], shown if ids is None else ids[shown])
+    fit, test = _halves(len(positions), generator)
+    made = _made(tokens, moments(tokens), moments(positions[fit]), TOKEN_RIDGE, (positions[fit], generator))
+    v = torch.randint(len(tokens), (token_samples,), generator=generator)
+    p = test[torch.randint(len(test), (token_samples,), generator=generator)]
+    for name, reader in made.items():
+        found |= _scores(f"token.{name}", _read(tokens, positions, v, p, reader), v, len(tokens))
+    return Readings(found | worst.metrics, worst.worst_tokens, worst.worst_positions)
+
+
+def share(right: int, count: int, chance: float, note: str) -> Metric:
+    """A share with Wilson's interval at 95 % (Wilson 1927): never empty, also when all or none are right."""
+    from scipy.stats import binomtest
+
+    low, high = binomtest(right, count).proportion_ci(confidence_level=0.95, method="wilson")
+    return Metric(right / count, chance, count, (float(low), float(high)), note)
+
+
+def _pair(tokens: Tensor, positions: Tensor, count: int, generator: torch.Generator) -> dict[str, Metric]:
+    v = torch.randint(len(tokens), (count,), generator=generator)
+    p = torch.randint(len(positions), (count,), generator=generator)
+    found = nearest_pairs(tokens[v].double() + positions[p].double(), pair_index(tokens, positions))
+    right = int(((found.token == v) & (found.position == p) & (found.ties == 1)).sum())
+    tried, chance = found.tried.double(), 1 / (len(tokens) * len(positions))
+    return {
+        "pair": share(right, count, chance, "sums that decode to their own pair and no other, exact search"),
+        "pair_tokens_tried": Metric(float(tried.mean()), len(tokens), count, note="tokens; all of them by brute force"),
+    }
+
+
+def _halves(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    order = torch.randperm(count, generator=generator)
+    return order[: count // 2].sort().values, order[count // 2 :]
+
+
+def _made(
+    rows: Tensor,
+    known: Moments,
+    noise: Moments,
+    ridge: float | None,
+    fitted: tuple[Tensor, torch.Generator],
+) -> dict[str, LinearReader]:
+    """The three readers of `rows` in sums with the other table, whose moments are `noise` and fitted[0] its rows."""
+    width = known.width
+    made = {
+        "matched": linear_reader(rows, known.mean, noise.mean, torch.eye(width, dtype=torch.float64)),
+        "lda": linear_reader(rows, known.mean, noise.mean, discriminant(noise, ridge)),
+    }
+    others, generator = fitted
+    a = torch.randint(len(rows), (CHOOSING,), generator=generator)
+    b = torch.randint(len(others), (CHOOSING,), generator=generator)
+    ranks = sorted({max(1, width // 8), max(1, width // 4), max(1, width // 2), max(1, 3 * width // 4)})
+    choices = [linear_reader(rows, known.mean, noise.mean, oblique(noise, rank)) for rank in ranks]
+    right = [int((_read(rows, others, a, b, choice) == a).sum()) for choice in choices]
+    return made | {"oblique": choices[right.index(max(right))]}
+
+
+def _read(first: Tensor, second: Tensor, a: Tensor, b: Tensor, reader: LinearReader) -> Tensor:
+    """What the reader takes the sums first[a] + second[b] for, in parts that fit memory."""
+    step = max(1, (READ << 6) // max(first.shape[1], len(reader.halves)))
+    return torch.cat(
+        [
+            read(first[a[i : i + step]].double() + second[b[i : i + step]].double(), reader)
+            for i in range(0, len(a), step)
+        ]
+    )
+
+
+def _scores(name: str, found: Tensor, truth: Tensor, count: int, *, mae: bool = False) -> dict[str, Metric]:
+    scores = {name: share(int((found == truth).sum()), len(truth), 1 / count, "sums with rows it was not fitted on")}
+    if mae:
+        errors = (found - truth).abs().double()
+        half = 1.96 * float(errors.std()) / len(truth) ** 0.5
+        middle, chance = float(errors.mean()), (count**2 - 1) / (3 * count)
+        scores[f"{name}.mae"] = Metric(
+            middle, chance, len(truth), (max(0.0, middle - half), middle + half), "positions"
+        )
+    return scores
+
+
+def _worst(tokens: Tensor, positions: Tensor, shown: Tensor, reader: LinearReader, ids: Tensor) -> Readings:
+    right = right_everywhere(tokens[shown], positions, reader).double()
+    by_token, by_position = right.mean(dim=1), right.mean(dim=0)
+    order, places = by_token.argsort(stable=True)[:WORST], by_position.argsort(stable=True)[:WORST]
+    worst_tokens = tuple((int(ids[i]), float(by_token[i])) for i in order)
+    worst_positions = tuple((int(i), float(by_position[i])) for i in places)
+    listed = ", ".join(f"{token} ({part:.3g})" for token, part in worst_tokens)
+    metrics = {
+        "position.lda.worst_token": Metric(
+            worst_tokens[0][1],
+            1 / len(positions),
+            len(shown),
+            note=f"of n test tokens, each at all positions: {listed}",
+        ),
+        "position.lda.worst_position": Metric(
+            worst_positions[0][1], 1 / len(positions), len(shown), note=f"position {worst_positions[0][0]}"
+        ),
+    }
+    return Readings(metrics, worst_tokens, worst_positions)
