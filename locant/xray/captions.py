@@ -35,4 +35,10 @@ CAPTIONS = {
         Across: layer. How well linear probes, fitted on three quarters of the texts, find the slot of a token
         in the others (M12). Chance is that of the exact slot.
     """),
+    "noise": _text("""
+        Across: the size of Gaussian noise on the sum of a token and a position, in multiples of the least step between
+        two positions, spread over all columns. Up: the share that is decoded rightly by the nearest rows (M3). Where
+        the pair falls below both of the others, summing has cost something that could have been read had the two been
+        kept apart. Bars: Wilson's 95 % intervals.
+    """),
 }

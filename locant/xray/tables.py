@@ -1,16 +1,21 @@
 """All measures of the two input tables, M2, M3, M8, M9 and M11, for a setting."""
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from locant.xray.captions import CAPTIONS
 from locant.xray.coherence import coherence
 from locant.xray.detect import Tables
 from locant.xray.metric import Metric, absent, prefixed
 from locant.xray.moments import Moments, moments
+from locant.xray.noise import noise_curve
 from locant.xray.overlap import overlap, principal_overlap
 from locant.xray.parts import Part, plain
+from locant.xray.readers import readers
+from locant.xray.separation import separation
 from locant.xray.setting import Setting
 from locant.xray.sums import loss_of_sum
 
@@ -19,23 +24,50 @@ LACKING = ("M2.overlap", "M2.overlap_ratio", "M2.coherence_mean", "M3.wiener_tok
            "M3.kappa", "M3.pair", "M3.cost_of_summing", "M8.auc", "M9.static", "M11.stable_rank")  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Samples:
+    """How many sums are drawn: quick, or thorough."""
+
+    coherence: int
+    positions: int
+    tokens: int
+    pairs: int
+    noisy: int
+
+
+QUICK, THOROUGH = Samples(100_000, 2_000, 300, 500, 64), Samples(1_000_000, 10_000, 1_000, 500, 128)
+
+
 def tables(setting: Setting) -> Part:
     """What can be said of the tables alone; each metric is None, with the reason, where there is no pair of them."""
     found = setting.tables
     if found.kind != "sum" or found.positions is None or found.tokens is None:
         reason = found.notes[0] if found.notes else "no table of positions is added at the input"
         return plain({name: absent(reason) for name in LACKING})
-    w, p = found.scaled_tokens(), found.positions
-    shares = weights(setting, len(w))
+    ids = counted(setting, len(found.tokens))
+    w = found.tokens[ids] * found.scale if ids is not None else found.scaled_tokens()
+    samples = QUICK if setting.quick else THOROUGH
+    of_tokens = moments(w, name="token table")
     metrics: dict[str, Metric] = {}
-    of_tokens = moments(w, shares, name="token table")
-    for suffix, rows in (("", p), (".without_0", p[1:])):
-        of_positions = moments(rows, name="position table")
-        metrics |= {name + suffix: each for name, each in _pair(of_tokens, of_positions, setting.seed).items()}
-        near = coherence(w, rows, of_tokens, of_positions, weights=shares, seed=setting.seed,
-                         pairs=100_000 if setting.quick else 1_000_000)  # fmt: skip
-        metrics |= {f"M2.{name}{suffix}": each for name, each in near.items()}
-    return plain(metrics)
+    for suffix, rows in (("", found.positions), (".without_0", found.positions[1:])):
+        measured = _measured(w, rows, of_tokens, ids, samples, setting.seed)
+        metrics |= {f"{name}{suffix}": each for name, each in measured.items()}
+    return plain(metrics, figures=[figure for figure in (noise_figure(metrics),) if figure["points"]])
+
+
+def _measured(w: Tensor, p: Tensor, of_tokens: Moments, ids: Tensor | None, samples: Samples,
+              seed: int) -> dict[str, Metric]:  # fmt: skip
+    of_positions = moments(p, name="position table")
+    found = _pair(of_tokens, of_positions, seed)
+    found |= prefixed("M2", coherence(w, p, of_tokens, of_positions, seed=seed, pairs=samples.coherence))
+    apart = separation(w, p, of_tokens, of_positions, ids=ids)
+    found |= prefixed("M3", apart)
+    read = readers(w, p, ids=ids, samples=samples.positions, token_samples=samples.tokens, pairs=samples.pairs,
+                   seed=seed)  # fmt: skip
+    found |= prefixed("M3", read.metrics)
+    if (step := apart["separation_position"].value) is not None:
+        found |= prefixed("M3", noise_curve(w, p, step, pairs=samples.noisy, seed=seed))
+    return found
 
 
 def _pair(of_tokens: Moments, of_positions: Moments, seed: int) -> dict[str, Metric]:
@@ -47,23 +79,30 @@ def _pair(of_tokens: Moments, of_positions: Moments, seed: int) -> dict[str, Met
     }
 
 
-def weights(setting: Setting, rows: int) -> Tensor:
-    """1 for token rows that count, 0 for others: those that the text has, or all."""
-    shares = torch.zeros(rows, dtype=torch.float64)
-    if setting.vocabulary == "all":
-        return shares + 1
-    shares[setting.windows.seen] = 1
-    return shares
+def counted(setting: Setting, rows: int) -> Tensor | None:
+    """The token rows that count, those that the text has; None for all."""
+    return None if setting.vocabulary == "all" else setting.windows.seen[setting.windows.seen < rows]
 
 
 def frame(found: Tables, setting: Setting) -> dict[str, Metric]:
     """M2 and M3a of one snapshot, for the movie; empty where it has no pair of tables."""
     if found.kind != "sum" or found.positions is None or found.tokens is None:
         return {}
-    w = found.scaled_tokens()
-    return _pair(moments(w, weights(setting, len(w))), moments(found.positions), setting.seed)
+    ids = counted(setting, len(found.tokens))
+    w = found.tokens[ids] * found.scale if ids is not None else found.scaled_tokens()
+    return _pair(moments(w), moments(found.positions), setting.seed)
 
 
-def curve(series: str, values: Any) -> list[dict[str, Any]]:
-    """A list of numbers as points of a figure, x from 0."""
-    return [{"series": series, "x": x, "value": float(value)} for x, value in enumerate(values)]
+def noise_figure(metrics: dict[str, Metric]) -> dict[str, Any]:
+    """M3d as a figure: how noise takes the pair, and each part when the other is known."""
+    named = {"pair": "pair, from the sum", "position_given_token": "position, token known",
+             "token_given_position": "token, position known"}  # fmt: skip
+    points = []
+    for name, metric in metrics.items():
+        if (match := re.fullmatch(r"M3\.noise\.([\d.]+)\.(\w+)", name)) and match[2] in named:
+            low, high = metric.interval or (None, None)
+            points.append({"series": named[match[2]], "x": float(match[1]), "value": metric.value, "low": low,
+                           "high": high})  # fmt: skip
+    return {"id": "noise", "kind": "lines", "title": "What the sum costs under noise", "caption": CAPTIONS["noise"],
+            "x": "noise, in least steps between positions", "y": "share read rightly", "points": points,
+            "chance": None, "x_scale": "log"}  # fmt: skip
