@@ -88,3 +88,16 @@ def test_page_of_encodings_is_up_to_date():
 
     written = runpy.run_path(str(ROOT / "docs" / "catalogue.py"))
     assert written["PAGE"].read_text(encoding="utf-8") == written["page"](), "run python docs/catalogue.py"
+
+
+def test_peers_and_their_defects_exist():
+    import runpy
+
+    known = runpy.run_path(str(ROOT / "docs" / "peers.py"))
+    names = set(locant.encodings.catalogue())
+    assert set(known["PEERS"]) <= names
+    assert set(known["DEFECTS"]) <= set(known["PEERS"])
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "peers").glob("*.py"))
+    for defects in known["DEFECTS"].values():
+        for _, test in defects:
+            assert f"def {test}(" in tests
