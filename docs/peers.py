@@ -1,7 +1,8 @@
 """Which packages have an encoding, and where they go wrong, for docs/encodings.md.
 
 Versions: transformers 5.23.0, x-transformers 2.31.10, rotary-embedding-torch 0.9.1, positional-encodings 6.0.3. Only
-what tests/peers runs against is listed; every defect names the test that shows the peer's value beside the exact one and ours.
+what tests/peers runs against is listed; every defect names the test that shows the peer's value beside the exact one
+and ours.
 """
 
 PEERS = {
