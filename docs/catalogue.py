@@ -7,6 +7,7 @@ from typing import Any
 
 from locant.encodings import catalogue
 from locant.encodings.entries.entry import Entry
+from locant.encodings.expression import canonical
 
 HERE = Path(__file__).parent
 PAGE = HERE / "encodings.md"
@@ -43,7 +44,7 @@ def page() -> str:
         defects += [f"`{entry.name}`: {told} (`{test}`)." for told, test in found]
         peers = known["PEERS"].get(entry.name, "")
         marks = f" ({', '.join(numbers)})" if numbers else ""
-        cells = [*_cells(entry, measured[entry.example], measured["none"]), peers + marks, entry.source]
+        cells = [*_cells(entry, measured[canonical(entry.example)], measured["none"]), peers + marks, entry.source]
         line = " | ".join(cell.replace("|", "\\|") for cell in cells)
         tables["Codes" if entry.acts_on == "code" else "Encodings"] += f"| {line} |\n"
     sections = "".join(f"\n## {title}\n\n{HEAD}{rows}" for title, rows in tables.items())
