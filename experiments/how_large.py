@@ -21,7 +21,7 @@ def settings(out: Path) -> Settings:
     ways = [f"{way}(sinusoidal, scale={scale})" for way in ("add", "concat") for scale in SCALES]
     reference = f"add(sinusoidal, scale={SCALES[2]})"
     return Settings(encodings=("none", *ways, "beside(sinusoidal)"), reference=reference, task=(), budget="300k",
-                    seeds=5, out=out)  # fmt: skip
+                    batch=16, seeds=5, out=out)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ MARGIN = 0.02
 def settings(out: Path) -> Settings:
     """The plan: every example of the catalogue, its codes added."""
     encodings = tuple(dict.fromkeys(entry.example for entry in catalogue().values()))
-    return Settings(encodings=encodings, reference="none", task=(), budget="200k", eval_lengths=(64, 128, 256), out=out)
+    return Settings(encodings=encodings, reference="none", task=(), budget="200k", batch=16,
+                    eval_lengths=(64, 128, 256), out=out)  # fmt: skip
 
 
 def answers(comparison: dict[str, Any]) -> dict[str, dict[str, Any]]:
