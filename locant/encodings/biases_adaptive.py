@@ -21,7 +21,7 @@ class Bam(PositionalEncoding):
 
     The logarithm of a generalised Gaussian prior over the distance, learned per head; ``shape = 1`` is ALiBi, with
     which it starts: its slopes, no shift. A negative shape looks away from what is near.
-    Source: BAM, Bianchessi et al. 2025, arXiv:2505.22842, section 2.3, and the authors' code, with ``e = 1e-5``.
+    Source: BAM, Bianchessi et al. 2025, arXiv:2505.22842, as in the authors' code, with ``e = 1e-5``.
     Differs: all of size, shape and shift are trained, of which the code trains those it is told to.
     Limit: none.  Shift-invariant: yes.  Raises ValueError if there is no head.
     """

@@ -59,9 +59,9 @@ def fast_enough(frequencies: Tensor, original: int) -> Tensor:
     """The frequencies with 0 for those that do not turn once within ``original`` positions, ``w_c < 2 pi / original``.
 
     What a model has not seen all of in training is then no rotation at all, at any length.
-    Source: the floor frequency of FoPE, Hua et al. 2024, arXiv:2412.17739, section 4. HoPE, Chen et al. 2024,
-    arXiv:2410.21216, likewise keeps fast pairs and makes slow ones independent of position; its paper was not at hand
-    to confirm where it cuts.
+    Source: the floor frequency of FoPE, Hua et al. 2024, arXiv:2412.17739, as in the authors' code. HoPE, Chen et al.
+    2024, arXiv:2410.21216, likewise keeps fast pairs and makes slow ones independent of position, as its abstract says;
+    where it cuts could not be confirmed.
     Raises ValueError if no frequency is fast enough.
     """
     kept = torch.where(frequencies < 2 * math.pi / max(original, 1), 0.0, frequencies)

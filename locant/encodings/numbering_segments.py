@@ -16,7 +16,7 @@ def bilevel(tokens: Tensor, separators: Sequence[int], *, documents: Tensor | No
     the segment by rotation, which is BiPE: the catalogue's ``bipe``.
     tokens: ids ``[batch, time]``.  separators: the ids that end a segment.
     documents: as in ``Layout``, ``[rows, time]``.
-    Source: BiPE, He et al. 2024, arXiv:2401.16421, section 3, with the segments of the authors' code. Differs: theirs
+    Source: BiPE, He et al. 2024, arXiv:2401.16421, with the segments of the authors' code. Differs: theirs
     gives all places beyond the table the last row of it, and counts padding on.
     """
     ends = torch.isin(tokens, torch.tensor(list(separators), device=tokens.device, dtype=tokens.dtype))

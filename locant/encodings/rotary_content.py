@@ -1,9 +1,10 @@
 """Rotations by angles that the tokens themselves decide, not their positions.
 
-What a token adds to the angle is its note, cached beside its key. Queries and keys are not rotated when they are cached:
-the angle between two of them is known in ``score_mod`` only, which adds what the rotation changes in their product.
+What a token adds to the angle is its note, cached beside its key. Keys are cached as they are: the angle between a
+query and a key is known in ``score_mod`` only, which adds what the rotation changes in their product.
 """
 
+import math
 from functools import partial
 
 import torch
@@ -19,7 +20,10 @@ from locant.encodings.rotary import check_words, rotate, rotated_columns, split
 
 
 def noted(pairs: Pairs, notes: Tensor | None) -> Tensor:
-    """The notes with one head for each head of the queries. Raises ValueError if there are none, or heads do not fit."""
+    """The notes with one head for each head of the queries: groups share theirs.
+
+    Raises ValueError if there are no notes, or heads do not fit.
+    """
     if notes is None:
         raise ValueError("expected the notes of the queries and keys, was: none")
     if pairs.q.shape[1] % notes.shape[1]:
@@ -52,15 +56,15 @@ def turning(pairs: Pairs, angle: Tensor, layout: str) -> ScoreMod:
 
 
 class SelectiveRotary(PositionalEncoding):
-    """``s_ij = q_i' R(sum of w_c f_lc over l = j + 1 .. i) k_j`` with the steps ``f_l = W x_l``: content sets the angle.
+    """``s_ij = q_i' R(sum of w_c f_lc over l = j + 1 .. i) k_j`` with the steps ``f_l = W x_l``.
 
-    ``w_c = base ** (-c / pairs)``; every key head and pair has steps of its own, and the columns of ``x`` that fall to a
-    head are brought to length 1. Where all steps are 1 it is rotary. Costs ``pairs`` numbers per pair of tokens while
-    it computes.
+    Content sets the angle: ``w_c = base ** (-c / pairs)``, and every key head and pair has steps of its own, of ``x``
+    with the columns that fall to a head brought to length 1. Where all steps are 1 it is rotary. Costs ``pairs``
+    numbers per pair of tokens while it computes.
     heads: that keys have.
-    Source: Selective RoPE, Movahedi et al. 2025, arXiv:2511.17388, as in the authors' code. Differs: a full matrix where
-    the code has one of rank 16; without its short convolution over the steps, as a token's note is made of that token
-    alone, and without the optional gate.
+    Source: Selective RoPE, Movahedi et al. 2025, arXiv:2511.17388, as in the authors' code. Differs: a full matrix
+    where the code has one of rank 16; without its short convolution over the steps, as a token's note is made of that
+    token alone, and without the optional gate.
     Limit: none.  Shift-invariant: yes; positions are not read at all, only the order.
     Raises ValueError if the heads do not divide the width, the head width is odd, or the layout is unknown.
     """
@@ -97,8 +101,8 @@ class ContextualRotary(PositionalEncoding):
     each key head; ``b`` starts such that a token of zeros turns as rotary does. Costs ``pairs`` numbers per pair of
     tokens while it computes.
     heads: that keys have.
-    Source: CARoPE, Veisi et al. 2025, arXiv:2507.23083, section 2. Differs: the offset ``b``, without which ``f`` cannot
-    start as rotary, as the paper says that it does; powers are counted from 0, as rotary's are.
+    Source: CARoPE, Veisi et al. 2025, arXiv:2507.23083, section 2. Differs: the offset ``b``, without which ``f``
+    cannot start as rotary, as the paper says that it does; powers are counted from 0, as rotary's are.
     Limit: none.  Shift-invariant: yes; positions are not read at all, only the order.
     Raises ValueError if a size is not positive, the base not above 1, the head width odd, or the layout unknown.
     """
@@ -108,13 +112,11 @@ class ContextualRotary(PositionalEncoding):
         super().__init__()
         check_words(layout, "first")
         if min(width, heads) < 1 or not base > 1:
-            raise ValueError(
-                f"expected a width and heads of at least 1 and a base above 1, was: {width}, {heads}, {base}"
-            )
+            wanted = "expected a width and heads of at least 1 and a base above 1"
+            raise ValueError(f"{wanted}, was: {width}, {heads} and {base}")
         self.pairs, self.layout = rotated_columns(head_width, 1.0) // 2, layout
-        self.initial = float(
-            torch.tensor(base ** (1 / self.pairs) - 1, dtype=torch.float64, device="cpu").expm1().log()
-        )
+        wanted_softplus = base ** (1 / self.pairs) - 1
+        self.initial = wanted_softplus + math.log(-math.expm1(-wanted_softplus))
         self.weight = nn.Parameter(torch.empty(heads, width))
         self.offset = nn.Parameter(torch.empty(heads))
         self.reset_parameters()
@@ -126,12 +128,12 @@ class ContextualRotary(PositionalEncoding):
     def notes(self, x: Tensor, positions: Tensor) -> Tensor:
         x = wide(x)
         with exact(x):
-            speed = 1 / (F.softplus(F.linear(x, self.weight.to(x.dtype), self.offset.to(x.dtype))) + 1)
-        return speed.transpose(1, 2)[..., None]
+            slowness = F.softplus(self.weight.to(x.dtype) @ x.mT + self.offset.to(x.dtype)[:, None])
+        return -slowness.log1p()[..., None]  # log f
 
     def score_mod(self, pairs: Pairs) -> ScoreMod:
         speed = noted(pairs, pairs.k_notes)
-        steps = speed ** torch.arange(self.pairs, dtype=speed.dtype, device=speed.device)
+        steps = (speed * torch.arange(self.pairs, dtype=speed.dtype, device=speed.device)).exp()
         return turning(pairs, steps_between(pairs, steps), self.layout)
 
 
@@ -141,8 +143,8 @@ class RotaryByContent(PositionalEncoding):
     One number per token and key head, of any size and sign, in place of its position; ``R`` is that of ``Rotary``.
     Position itself is not read: order is known from who sees whom only. The products of all pairs are taken once more.
     heads: that keys have.  hidden: an eighth of the width unless given.
-    Source: RePo, Li et al. 2025, arXiv:2512.14391, as in the authors' code. Differs: nothing; theirs has it in the
-    later layers only, which ``per_layer`` says.
+    Source: RePo, Li et al. 2025, arXiv:2512.14391, as in the authors' code. Differs: nothing; theirs
+    leaves the first layers with rotary, which ``per_layer`` says.
     Limit: none.  Shift-invariant: yes; positions are not read at all.
     Raises ValueError if a size is not positive, the head width odd, or the layout unknown.
     """

@@ -27,9 +27,9 @@ class FourierRotary(PositionalEncoding):
 
     ``a, b`` are drawn per key head from ``N(0, gain^2 / pairs)`` with ``seed`` and fixed, as in the authors'
     experiments, or, if ``learned``, start so.
-    Source: FoPE, Hua et al. 2024, arXiv:2412.17739, section 4, and the authors' code. Differs: pairs without a frequency
-    are left alone as in the paper's equation, where the code has sine and cosine 1; the code's series fills at most
-    half of the pairs, ours all that are fast enough.
+    Source: FoPE, Hua et al. 2024, arXiv:2412.17739, as in the authors' code. Differs: slow pairs stay as they are,
+    where the code gives them a sine and cosine of 1, which turns them all by 45 degrees and doubles their products; the
+    code's series fills at most half of the pairs, ours all that are fast enough.
     Limit: none.  Shift-invariant: no.
     Raises ValueError if there is no head, no frequency is fast enough, the width is odd, the gain negative, or the
     layout unknown; and for heads that are no multiple of those of the keys.

@@ -34,7 +34,7 @@ class Liere(PositionalEncoding):
     heads: that keys have; with grouped queries, the queries of a group share those of their key head.
     The exponential costs ``block ** 3`` a position, block and head; it is computed in float64, as its repeated squaring
     loses digits with distance.
-    Source: LieRE, Ostmeier et al. 2024, arXiv:2406.10322, section 3, and its code. Differs: positions are counted in
+    Source: LieRE, Ostmeier et al. 2024, arXiv:2406.10322, as in the authors' code. Differs: positions are counted in
     tokens, where theirs run from 0 to 1 over an image, so ``W`` starts normal with ``std``, not uniform up to 2 pi.
     Limit: none.  Shift-invariant: with one axis; the matrices of several do not commute, so places as a whole matter.
     Raises ValueError if a size is not positive or ``block`` does not divide the head, and for other numbers of heads

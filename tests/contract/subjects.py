@@ -37,7 +37,7 @@ COMBINATIONS = [
     "fope(original=32, learned=True, layout=interleaved)",
     "liere(block=4) + alibi",
     "cayley_string(axes=2, layout=interleaved)",
-    "selective_rotary(layout=interleaved)",
+    "selective_rotary(layout=interleaved) + alibi",
     "rotary + carope",
     "repo + t5",
     "grape + grape_additive",

@@ -127,7 +127,7 @@ ENTRIES = [
     Entry("dape_v2", "dape_v2(kerple_log)", "s + b + f([a ; b]), f two convolutions along the keys",
           "arXiv:2410.04798", "scores", "those of its part + hidden (3 kernel heads + 1) + heads", "that of its part",
           None, dape_v2),
-    Entry("bam", "bam", "s - exp(a_h) |i - j + m_h|^b_h", "arXiv:2505.22842 §2.3", "scores", "3 heads", "none", True,
+    Entry("bam", "bam", "s - exp(a_h) |i - j + m_h|^b_h", "arXiv:2505.22842", "scores", "3 heads", "none", True,
           bam),
     Entry("grape_additive", "grape_additive", "s - m_h softplus(w_h) softplus(u_h'k_j / sqrt(d)) (i - j)",
           "arXiv:2512.07805", "scores", "heads (head width + 1)", "none", True, grape_additive),

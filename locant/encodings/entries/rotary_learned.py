@@ -56,8 +56,8 @@ def bipe(
 _QK = "queries and keys"
 ENTRIES = [
     Entry("fope", "fope(original=64)", "rotary with curves cos(i w_c) + sum_m a_hmc cos(i w_m), likewise sin",
-          "arXiv:2412.17739 §4", _QK, "0, or 2 heads pairs^2 if learned", "none", False, fope),
-    Entry("liere", "liere", "s = (exp(A(i)) q)' exp(A(j)) k, A(z) = sum_a z_a (W_a - W_a')", "arXiv:2406.10322 §3", _QK,
+          "arXiv:2412.17739", _QK, "0, or 2 heads pairs^2 if learned", "none", False, fope),
+    Entry("liere", "liere", "s = (exp(A(i)) q)' exp(A(j)) k, A(z) = sum_a z_a (W_a - W_a')", "arXiv:2406.10322", _QK,
           "axes x block x width", "none", True, liere),
     Entry("cayley_string", "cayley_string", "s = (R(i) P q)' R(j) P k, P = (I - S)(I + S)^-1, w and S learned",
           "arXiv:2502.02562 eq. 9, 10", _QK, "head width x width + axes x width / 2", "none", True, cayley_string),
@@ -70,7 +70,7 @@ ENTRIES = [
     Entry("repo", "repo", "rotary at places z = W_3 (silu(W_1 x) * W_2 x)", "arXiv:2512.14391", "scores",
           "hidden (2 width + heads)", "none", True, repo),
     Entry("path", "path", "s = q' H_i ... H_(j+1) k, H = I - b w w', w = W x / |W x|, b = 2 sigmoid(V x + c)",
-          "arXiv:2505.16381 §2", "scores", "width^2 + heads (width + 1)", "none", True, path),
+          "arXiv:2505.16381", "scores", "width^2 + heads (width + 1)", "none", True, path),
     Entry("bipe", "bipe(learned)", "x + s p[place in the segment], rotary by the segment's number",
-          "arXiv:2401.16421 §3", "input, queries and keys", "those of the code", OF_THE_CODE, False, bipe),
+          "arXiv:2401.16421", "input, queries and keys", "those of the code", OF_THE_CODE, False, bipe),
 ]  # fmt: skip
