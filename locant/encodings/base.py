@@ -243,7 +243,13 @@ def _reads_rotated(parts: Sequence[PositionalEncoding]) -> bool:
 
 def _rotate_each_other(parts: Sequence[PositionalEncoding]) -> bool:
     """Whether one part rotates in planes of its own what another changes as well."""
-    return any(part.own_planes for part in parts) and sum(part.defines("qk") for part in parts) > 1
+    changing = [
+        part
+        for part in parts
+        if any(isinstance(each, PositionalEncoding) and each.defines("qk") for each in part.modules())
+        or part.own_planes
+    ]
+    return len(changing) > 1 and any(part.own_planes for part in changing)
 
 
 class PerLayer(PositionalEncoding):
