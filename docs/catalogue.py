@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from locant.encodings import catalogue
+from locant.encodings import LEFT_OUT, catalogue
 
 PAGE = Path(__file__).parent / "encodings.md"
 OPENING = """# Encodings
@@ -15,7 +15,7 @@ errors, and how each differs from its source.
 
 
 def page() -> str:
-    """The page: one table of encodings and one of codes."""
+    """The page: one table of encodings, one of codes, and what is left out."""
     head = "| example | formula | acts on | parameters | limit | shift-invariant | source |\n" + "|---" * 7 + "|\n"
     tables = {"Encodings": "", "Codes": ""}
     for entry in catalogue().values():
@@ -23,7 +23,9 @@ def page() -> str:
         cells = [f"`{entry.example}`", f"`{entry.formula}`", entry.acts_on, entry.parameters, entry.limit, invariant]
         line = " | ".join(cell.replace("|", "\\|") for cell in [*cells, entry.source])
         tables["Codes" if entry.acts_on == "code" else "Encodings"] += f"| {line} |\n"
-    return OPENING + "".join(f"\n## {title}\n\n{head}{rows}" for title, rows in tables.items())
+    left_out = "\n## Left out\n\n| method | source | why |\n" + "|---" * 3 + "|\n"
+    left_out += "".join(f"| {name} | {source} | {reason} |\n" for name, source, reason in LEFT_OUT)
+    return OPENING + "".join(f"\n## {title}\n\n{head}{rows}" for title, rows in tables.items()) + left_out
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from locant.encodings.householder import Path
 from locant.encodings.inject import Inject
 from locant.encodings.inputs import Add, Beside, Concat, ConcatProject, Gate, MatchedAdd, ScaledAdd
 from locant.encodings.layouts import half_to_interleaved, interleaved_to_half
+from locant.encodings.left_out import LEFT_OUT
 from locant.encodings.mix import ConcatMlp, Mix
 from locant.encodings.numbering import abacus, cape, centred, randomly_shifted, stretched_to
 from locant.encodings.numbering_segments import bilevel
@@ -51,6 +52,7 @@ from locant.encodings.temperature import LengthTemperature, ScalableSoftmax
 from locant.encodings.untied import DietAbs, Tupe
 
 __all__ = [
+    "LEFT_OUT",
     "PADDING",
     "T5",
     "Absent",

@@ -56,7 +56,7 @@ def bipe(
 _QK = "queries and keys"
 ENTRIES = [
     Entry("fope", "fope(original=64)", "rotary with curves cos(i w_c) + sum_m a_hmc cos(i w_m), likewise sin",
-          "arXiv:2412.17739", _QK, "0, or 2 heads pairs^2 if learned", "none", False, fope),
+          "arXiv:2412.17739", _QK, "0", "none", False, fope),
     Entry("liere", "liere", "s = (exp(A(i)) q)' exp(A(j)) k, A(z) = sum_a z_a (W_a - W_a')", "arXiv:2406.10322", _QK,
           "axes x block x width", "none", True, liere),
     Entry("cayley_string", "cayley_string", "s = (R(i) P q)' R(j) P k, P = (I - S)(I + S)^-1, w and S learned",
