@@ -5,7 +5,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-from locant.encodings import catalogue
+from locant.encodings import LEFT_OUT, catalogue
 from locant.encodings.entries.entry import Entry
 from locant.encodings.expression import canonical
 
@@ -33,7 +33,7 @@ HEAD = (
 
 
 def page() -> str:
-    """The page: one table of encodings, one of codes, and the peers' defects."""
+    """The page: one table of encodings, one of codes, the peers' defects, and what is left out."""
     measured = json.loads((HERE / "lengths.json").read_text(encoding="utf-8"))
     known = runpy.run_path(str(HERE / "peers.py"))
     tables = {"Encodings": "", "Codes": ""}
@@ -44,19 +44,23 @@ def page() -> str:
         defects += [f"`{entry.name}`: {told} (`{test}`)." for told, test in found]
         peers = known["PEERS"].get(entry.name, "")
         marks = f" ({', '.join(numbers)})" if numbers else ""
-        cells = [*_cells(entry, measured[canonical(entry.example)], measured["none"]), peers + marks, entry.source]
+        cells = [*_cells(entry, measured.get(canonical(entry.example)), measured["none"]), peers + marks, entry.source]
         line = " | ".join(cell.replace("|", "\\|") for cell in cells)
         tables["Codes" if entry.acts_on == "code" else "Encodings"] += f"| {line} |\n"
     sections = "".join(f"\n## {title}\n\n{HEAD}{rows}" for title, rows in tables.items())
     listed = "".join(f"{number}. {defect}\n" for number, defect in enumerate(defects, 1))
-    return f"{OPENING}{sections}\n## Defects found in peers\n\n{listed}"
+    left_out = "".join(f"| {name} | {source} | {reason} |\n" for name, source, reason in LEFT_OUT)
+    left_out = "\n## Left out\n\n| method | source | why |\n" + "|---" * 3 + "|\n" + left_out
+    return f"{OPENING}{sections}\n## Defects found in peers\n\n{listed}{left_out}"
 
 
-def _cells(entry: Entry, measured: dict[str, Any], none: dict[str, Any]) -> list[str]:
+def _cells(entry: Entry, measured: dict[str, Any] | None, none: dict[str, Any]) -> list[str]:
     invariant = {True: "yes", False: "no", None: "as its parts"}[entry.shift_invariant]
-    flops = f"{measured['flops_per_token'] / none['flops_per_token']:.2f}"
-    extrapolates = measured["extrapolates"]
-    if measured["difference"] is not None:
+    flops, extrapolates = "", "not measured yet"
+    if measured is not None:
+        flops = f"{measured['flops_per_token'] / none['flops_per_token']:.2f}"
+        extrapolates = measured["extrapolates"]
+    if measured is not None and measured["difference"] is not None:
         low, high = measured["interval"]
         extrapolates += f", {measured['difference']:+.2f} [{low:+.2f}, {high:+.2f}]"
     return [f"`{entry.example}`", f"`{entry.formula}`", entry.acts_on, entry.parameters, flops, entry.limit, invariant,

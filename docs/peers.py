@@ -1,21 +1,21 @@
 """Which packages have an encoding, and where they go wrong, for docs/encodings.md.
 
-Versions: transformers 5.23.0, x-transformers 2.31.10, rotary-embedding-torch 0.9.1, positional-encodings 6.0.3. Only
-what tests/peers runs against is listed; every defect names the test that shows the peer's value beside the exact one
-and ours.
+Versions: transformers 5.23.0, x-transformers 2.31.10, rotary-embedding-torch 0.9.1, positional-encodings 6.0.3,
+torchtune 0.6.1. Only what tests/peers runs against is listed; every defect names the test that shows the
+peer's value beside the exact one and ours.
 """
 
 PEERS = {
-    "rotary": "transformers, x-transformers, rotary-embedding-torch",
+    "rotary": "transformers, x-transformers, rotary-embedding-torch, torchtune",
     "interpolation": "transformers `linear`, x-transformers, rotary-embedding-torch",
     "ntk": "x-transformers, rotary-embedding-torch",
     "dynamic_ntk": "transformers `dynamic`",
     "yarn": "transformers `yarn`",
     "longrope": "transformers `longrope`",
-    "llama3": "transformers `llama3`",
+    "llama3": "transformers `llama3`, torchtune",
     "proportional": "transformers `proportional`",
     "xpos": "x-transformers, rotary-embedding-torch",
-    "rotary_axial": "rotary-embedding-torch",
+    "rotary_axial": "rotary-embedding-torch, torchtune",
     "mrope": "transformers (Qwen2-VL, Qwen3-VL)",
     "pope": "x-transformers `PolarEmbedding`",
     "alibi": "transformers (BLOOM), x-transformers",
@@ -40,6 +40,14 @@ DEFECTS = {
         (
             "x-transformers keeps `inv_freq` as a persistent buffer that `.bfloat16()` rounds: cosines off by 1.6",
             "test_x_transformers_casts_its_frequencies",
+        ),
+        (
+            "torchtune keeps cosines that `.bfloat16()` rounds, 0.01 off for content in any type",
+            "test_a_table_in_bfloat16",
+        ),
+        (
+            "torchtune turns position -1 like the last of its table, and fails beyond it without saying why",
+            "test_places_beyond_and_before_the_table",
         ),
     ),
     "dynamic_ntk": (

@@ -112,27 +112,37 @@ def encodings(arguments: list[str]) -> int:
     """``locant encodings``: the catalogue as a table, or as JSON."""
     unknown = [argument for argument in arguments if argument != "--json"]
     if unknown in (["--help"], ["-h"]):
-        print("locant encodings [--json]\n\nLists every encoding, and every code that stands in add(...) and the like.")
+        print(
+            "locant encodings [--json]\n\nLists every encoding, every code that stands in add(...) and "
+            "the like, and what is left out."
+        )
         return 0
     if unknown:
         raise ValueError(f"expected locant encodings [--json], was: {unknown[0]!r}")
-    from locant.encodings import catalogue
+    from locant.encodings import LEFT_OUT, catalogue
 
     rows: list[dict[str, Any]] = [entry.summary() for entry in catalogue().values()]
+    left_out = [dict(zip(("name", "source", "reason"), each, strict=True)) for each in LEFT_OUT]
     if arguments:
-        print(json.dumps({"encodings": rows}, ensure_ascii=False))
+        print(json.dumps({"encodings": rows, "left_out": left_out}, ensure_ascii=False))
         return 0
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None)
-    keys = ("example", "formula", "acts_on", "parameters", "limit", "source")
-    for key in keys:
-        table.add_column(key.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*[row[key] for key in keys])
     # No markup: brackets belong to the formulas.
-    Console(markup=False, width=None if sys.stdout.isatty() else 160).print(table, highlight=False)
+    console = Console(markup=False, width=None if sys.stdout.isatty() else 160)
+    for title, keys, lines in (
+        (None, ("example", "formula", "acts_on", "parameters", "limit", "source"), rows),
+        ("\nnot in the catalogue", ("name", "source", "reason"), left_out),
+    ):
+        table = Table(box=None)
+        for key in keys:
+            table.add_column(key.replace("_", " "), overflow="fold")
+        for line in lines:
+            table.add_row(*[line[key] for key in keys])
+        if title is not None:
+            console.print(title)
+        console.print(table, highlight=False)
     return 0
 
 
