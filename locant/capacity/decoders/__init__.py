@@ -1,0 +1,1 @@
+"""Decoders: a sum in, the rows that were added out."""
