@@ -81,18 +81,16 @@ def _repeated(sets: Tensor) -> Tensor:
     return equal.tril(-1).any(2)
 
 
-def pursuit(
-    sums: Tensor, table: Tensor, members: int, *, positive: bool = False, chunk: int | None = None
-) -> Tensor:
+def pursuit(sums: Tensor, table: Tensor, members: int, *, positive: bool = False, chunk: int | None = None) -> Tensor:
     """Orthogonal matching pursuit: ascending ``[batch, members]``.
 
     K times: take the row of the largest ``|<a_j, r>| / |a_j|``, then make r the part of y that is orthogonal to all
-    rows taken (least squares on them; Pati, Rezaiifar and Krishnaprasad 1993). `positive` takes the largest ``<a_j, r>``
-    without the absolute value, right for sums in which every amplitude is 1, and recovers more. Ours keeps an
-    orthonormal basis of the rows taken (Gram-Schmidt, twice) for all sums at once and never forms a Gram matrix.
+    rows taken (least squares on them; Pati, Rezaiifar and Krishnaprasad 1993). `positive` leaves out the absolute
+    value, right for sums in which every amplitude is 1, and recovers more. Ours keeps an orthonormal basis of the rows
+    taken (Gram-Schmidt, twice) for all sums at once and never forms a Gram matrix.
 
-    Cost: ``2dVK + 4dK²`` flops, ``2V + dK`` numbers for each sum. Use it where amplitudes are unknown; where they are 1,
-    `message_passing` is better and, for ``K > 2T``, cheaper.
+    Cost: ``2dVK + 4dK²`` flops, ``2V + dK`` numbers for each sum. Use it where amplitudes are unknown; where they
+    are 1, `message_passing` is better and, for ``K > 2T``, cheaper.
 
     Raises:
         ValueError: for more members than columns, rows of zeros, and as `inputs.check`.

@@ -22,8 +22,8 @@ def message_passing(
         z <- y - Σ x_j a_j + z_old Σ_j n_j x_j (1 - x_j) / (d τ²_old),      τ² = |z|²/d
         x_j <- sigmoid(n_j ((x_j + <a_j, z>/n_j) - 1/2)/τ² - ln((1 - ε)/ε)),    ε = K/V
 
-    from ``x = ε, z = y - ε Σ a_j`` until no x moves (Donoho, Maleki and Montanari 2009; Bayes-optimal denoiser: Barbier and Krzakala 2015). For equal
-    norms this is theirs; ours divides by the norm of each row, so that unequal norms are known and not fought. Its
+    from ``x = ε, z = y - ε Σ a_j`` until no x moves (Donoho, Maleki and Montanari 2009; Bayes-optimal denoiser: Barbier
+    and Krzakala 2015). For equal norms this is theirs; ours divides by the norm of each row, so that unequal norms are known and not fought. Its
     success on iid tables follows from state evolution. Correlated rows break it: `whiten` first, or use
     `vector_message_passing`.
 
@@ -68,15 +68,22 @@ def _amp(sums: Tensor, table: Tensor, squares: Tensor, members: int, iterations:
 
 
 def vector_message_passing(
-    sums: Tensor, table: Tensor, members: int, *, noise: float = 0.0, iterations: int = 50, chunk: int | None = None
+    sums: Tensor,
+    table: Tensor,
+    members: int,
+    *,
+    noise: float = 0.0,
+    precision: torch.dtype | None = None,
+    iterations: int = 50,
+    chunk: int | None = None,
 ) -> Tensor:
     """The K most probable rows by vector AMP: ascending ``[batch, members]``.
 
     Alternates the posterior mean of each entry given a Gaussian observation ``r1`` of precision ``g1`` with the linear
     estimate of all entries given the sum and ``r2`` of precision ``g2``, by the singular values of the table (Rangan,
     Schniter and Fletcher 2019, algorithm 3; also called OAMP). Right for any table of the form U S V' with V' random,
-    however ill-conditioned, where AMP diverges. `noise` is the variance for each coordinate; the rounding of a sum is
-    added to it.
+    however ill-conditioned, where AMP diverges. `noise` is the variance for each coordinate; the rounding of a sum in
+    `precision` (the type of the sums by default) is added to it.
 
     Cost: one decomposition, 4dV flops for each iteration and 6V numbers for each sum, and a second copy of the table.
 
@@ -85,7 +92,7 @@ def vector_message_passing(
     """
     _check_iterations(iterations)
     check_noise(noise)
-    precision = sums.dtype
+    precision = precision or sums.dtype
     sums, table = check(sums, table, members)
     if members == len(table):
         return _everything(sums, table)

@@ -12,8 +12,8 @@ def whiten(
 ) -> tuple[Tensor, Tensor]:
     """``(y - Kμ) R`` and ``(a_j - μ) R`` with ``R = (Σ + (σ² + δ)/K I)^(-1/2)``: sums and table for any decoder.
 
-    Exact: ``y = Σ a_j`` becomes ``y R - Kμ R = Σ (a_j - μ) R``, whatever R. Successive cancellation, OMP and AMP are made
-    for columns that are isotropic; on a trained table they gain from this more than from anything else. With noise, R
+    Exact: ``y = Σ a_j`` becomes ``y R - Kμ R = Σ (a_j - μ) R``, whatever R. Successive cancellation, OMP and AMP are
+    made for columns that are isotropic; on a trained table they gain from this more than from anything else. With noise, R
     whitens the sum of K rows and its noise together. ``δ`` is the rounding of a sum in `precision` (the type of the
     sums by default), as in `make_filter`. A table of fewer rows than columns comes out with equal angles between all
     rows.
