@@ -28,8 +28,8 @@ def random_code_probability(
     for a finite size; checked by enumeration in the tests. Sums that share members are not independent, which the law
     leaves out; with few members of few items it is then an approximation.
 
-    The mean is over sampled sums (20,000; standard error below 0.004). A format without an exponent gets one fixed scale:
-    of those that put its outermost codes at 1 to 4.5 standard deviations of the sum, the one that serves best.
+    The mean is over sampled sums (20,000; standard error below 0.004). A format without an exponent gets one fixed
+    scale: of those that put its outermost codes at 1 to 4.5 deviations of the sum, the one that serves best.
     Raises ValueError for sizes out of range or an unknown format.
     """
     check_width(width)
@@ -52,7 +52,9 @@ def _at_load(
     """Both probabilities with the outermost codes at `load` standard deviations; the same sums for every load."""
     generator = torch.Generator().manual_seed(seed)
     scale = None if kind.dtype is not None else load * math.sqrt(total) / kind.largest
-    log_lambda = torch.cat([log_count + _log_mass(part, width, total, kind, scale, generator) for part in _parts(width)])
+    log_lambda = torch.cat(
+        [log_count + _log_mass(part, width, total, kind, scale, generator) for part in _parts(width)]
+    )
     rate = log_lambda.exp()
     best = torch.where(rate > 1e-12, -torch.expm1(-rate) / rate.clamp_min(1e-300), torch.ones_like(rate))
     return float(torch.exp(-rate).mean()), float(best.mean())
