@@ -90,7 +90,7 @@ def pursuit(sums: Tensor, table: Tensor, members: int, *, positive: bool = False
     taken (Gram-Schmidt, twice) for all sums at once and never forms a Gram matrix.
 
     Cost: ``2dVK + 4dK²`` flops, ``2V + dK`` numbers for each sum. Use it where amplitudes are unknown; where they
-    are 1, `message_passing` is better and, for ``K > 2T``, cheaper.
+    are 1, `amp` is better and, for ``K > 2T``, cheaper.
 
     Raises:
         ValueError: for more members than columns, rows of zeros, and as `inputs.check`.

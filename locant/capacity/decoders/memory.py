@@ -26,7 +26,7 @@ def iterative_bytes(
     """Bytes of working memory: what is taken once, and what is taken for each sum, tables and sums not counted.
 
     successive ``3V + 2d``; beam ``3B(V + d) + 4B²K + B⁴``; omp ``3V + 2(K+1)d``; amp ``6V + 3d``, and one copy of the
-    table; vamp ``7V + 3d``, and the singular vectors with two copies of the table in float64.
+    table; vamp ``8V + 3d``, and the singular vectors with two copies of the table and two in float64.
 
     Raises:
         ValueError: for an unknown decoder.
@@ -37,7 +37,10 @@ def iterative_bytes(
         "beam": (items, 3 * beam * (items + width) + 4 * beam**2 * members + beam**4),
         "omp": (items, 3 * items + (2 * members + 2) * width),
         "amp": (items + table // itemsize, 6 * items + 3 * width),
-        "vamp": (items + (table + 3 * width * width * 8 + 2 * 8 * width * items) // itemsize, 7 * items + 3 * width),
+        "vamp": (
+            items + (2 * table + 3 * width * width * 8 + 2 * 8 * width * items) // itemsize,
+            8 * items + 3 * width,
+        ),
     }
     if decoder not in numbers:
         raise ValueError(f"expected a decoder of {', '.join(get_args(Iterative))}, was: {decoder}")

@@ -13,10 +13,9 @@ def whiten(
     """``(y - Kμ) R`` and ``(a_j - μ) R`` with ``R = (Σ + (σ² + δ)/K I)^(-1/2)``: sums and table for any decoder.
 
     Exact: ``y = Σ a_j`` becomes ``y R - Kμ R = Σ (a_j - μ) R``, whatever R. Successive cancellation, OMP and AMP are
-    made for columns that are isotropic; on a trained table they gain from this more than from anything else. With noise, R
-    whitens the sum of K rows and its noise together. ``δ`` is the rounding of a sum in `precision` (the type of the
-    sums by default), as in `make_filter`. A table of fewer rows than columns comes out with equal angles between all
-    rows.
+    made for columns that are isotropic; on a trained table they gain from this more than from anything else. With
+    noise, R whitens the sum of K rows and its noise together. ``δ`` is the rounding of a sum in `precision` (the type
+    of the sums by default), as in `make_filter`. A table of at most d rows comes out with equal angles between rows.
 
     Cost: ``2d²V + 10d³`` flops once, 2d² for each sum; a copy of the table.
     """

@@ -10,12 +10,12 @@ from locant.capacity.decoders.greedy import beam_search, pursuit, successive, su
 from locant.capacity.decoders.inputs import MEMORY, check, check_noise, check_tables, parts
 from locant.capacity.decoders.linear import box, least_squares
 from locant.capacity.decoders.memory import Iterative, score_rows, sums_at_a_time
-from locant.capacity.decoders.message_passing import message_passing, vector_message_passing
+from locant.capacity.decoders.message_passing import amp, vamp
 from locant.capacity.decoders.oblique import make_oblique, oblique_pairs, project_out
 from locant.capacity.decoders.pairs import pairs_of
 from locant.capacity.decoders.scores import Score, make_filter, slot_filters, slots, top
 from locant.capacity.decoders.search import exhaustive, meet_in_the_middle
-from locant.capacity.decoders.whiten import whiten
+from locant.capacity.decoders.whitening import whiten
 
 SCORES = get_args(Score)
 OF_ONE = (*SCORES, *get_args(Iterative), "least_squares", "box", "exhaustive", "middle")
@@ -129,8 +129,8 @@ def _iterative(
     if decoder == "omp":
         return pursuit(sums, table, members, positive=True, chunk=chunk)
     if decoder == "amp":
-        return message_passing(sums, table, members, chunk=chunk)
-    return vector_message_passing(sums, table, members, noise=noise, precision=precision, chunk=chunk)
+        return amp(sums, table, members, chunk=chunk)
+    return vamp(sums, table, members, noise=noise, precision=precision, chunk=chunk)
 
 
 def _of_several(sums: Tensor, tables: Sequence[Tensor], decoder: str, noise: float, memory: int) -> Tensor:
