@@ -66,20 +66,6 @@ def recovery_probability(
     return _set(width, items, members, noise)
 
 
-def successive_pair(width: int, items: int, positions: int, *, noise: float = 0.0) -> float:
-    """The probability that the position is right by dot product and then the token, the position subtracted.
-
-    ``P(position) · P(token | y - p)`` is no product of probabilities: the first is the slot law of two codebooks,
-    ``E_r E_δ Φ(r/2 + δ)^(positions - 1)``, and the second, given the right position, is that of one codebook of `items`
-    in a sum of one. Both use the same token vector t: the first fails when ``<t + p, p>`` is small, the second when
-    ``|t|²`` is. The product is returned, which is exact where the second is certain.
-
-    Raises ValueError for sizes out of range or negative noise.
-    """
-    first = recovery_probability(width, (positions, items), noise=noise, goal="slot")
-    return first * recovery_probability(width, items, noise=noise)
-
-
 @lru_cache(maxsize=4096)
 def lengths(width: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights for ``E f(χ_d)``: Gauss-Legendre between the 1e-13 quantiles, weighted with the density."""
