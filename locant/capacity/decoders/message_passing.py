@@ -102,8 +102,8 @@ def vamp(
     values, left = torch.linalg.eigh(table.double().T @ table.double())  # y = A x with A = table', left = its columns U
     keep = values > values[-1] * len(values) * torch.finfo(torch.float64).eps
     values, left = values[keep], left[:, keep]
-    mean, square = table.sum(0, dtype=torch.float64) * (members / len(table)), values.mean() * members / len(table)
-    floor = noise + rounding(mean, square.expand(1, 1), precision)
+    size = torch.diag(values.mean().expand(len(values))) * (members / len(table))
+    floor = noise + rounding(sums.new_zeros(1), size, precision, table.dtype)
     right = (table.double() @ (left / values.sqrt())).to(table.dtype)  # [items, rank], orthonormal columns
     seen = ((sums.double() @ left) / values.sqrt()).to(table.dtype)
     precisions = (values / floor).to(table.dtype)

@@ -18,7 +18,8 @@ class Filter:
     """A score that is linear in the sum: ``score_j = scale_j <a_j - centre, M (y - offset)> - bias_j``.
 
     It belongs to a table and a number of members, and is made once for any number of sums. `matrix` is ``[width,
-    width]``, `offset` and `centre` ``[width]``, `scale` and `bias` ``[items]``; None stands for one or zero.
+    width]`` in float64 and symmetric (its condition may be that of float32), `offset` and `centre` ``[width]``, `scale`
+    and `bias` ``[items]``; None stands for one or zero.
     """
 
     offset: Tensor | None = None
@@ -30,7 +31,7 @@ class Filter:
     def queries(self, sums: Tensor) -> Tensor:
         """``M (y - offset)`` for each sum."""
         moved = sums if self.offset is None else sums - self.offset
-        return moved if self.matrix is None else moved @ self.matrix
+        return moved if self.matrix is None else (moved.to(self.matrix.dtype) @ self.matrix).to(sums.dtype)
 
     def block(self, queries: Tensor, table: Tensor, rows: slice) -> Tensor:
         """Scores ``[batch, rows]`` of some rows of the table."""
@@ -77,7 +78,7 @@ def make_filter(
         mean = mean_of(table)
         return Filter(members * mean, mean, None, None, _half_squares(table, mean, None))
     mean, covariance = moments(table)
-    floor = noise + rounding(members * mean, members * covariance, precision or table.dtype)
+    floor = noise + rounding(members * mean, members * covariance, precision or table.dtype, table.dtype)
     return _whitened(table, mean, members * mean, (members - 1) * covariance, floor)
 
 
@@ -103,7 +104,7 @@ def slot_filters(
     known = [moments(table) for table in tables]
     offset = torch.stack([mean for mean, _ in known]).sum(0)
     every = torch.stack([covariance for _, covariance in known]).sum(0)
-    floor = noise + rounding(offset, every, precision or tables[0].dtype)
+    floor = noise + rounding(offset, every, precision or tables[0].dtype, tables[0].dtype)
     filters = []
     for index, (table, (mean, _)) in enumerate(zip(tables, known, strict=True)):
         rest = torch.stack([covariance for other, (_, covariance) in enumerate(known) if other != index]).sum(0)
@@ -153,11 +154,16 @@ def moments(table: Tensor) -> tuple[Tensor, Tensor]:
     return mean, covariance / len(table)
 
 
-def rounding(mean: Tensor, covariance: Tensor, kind: torch.dtype) -> float:
-    """Variance for each coordinate, as one float, of rounding sums of that mean and covariance to `kind`: at most
-    ``(eps rms)²``."""
-    square = mean.square().mean() + covariance.diagonal().mean()
-    return float(square) * torch.finfo(kind).eps ** 2
+def rounding(mean: Tensor, covariance: Tensor, precision: torch.dtype, kind: torch.dtype) -> float:
+    """A variance for each coordinate, as one float, below which a sum of that mean and covariance says nothing.
+
+    ``eps² (μ² + σ²)``, coordinates on average, for storing a sum in `precision`; but at least ``eps σ²`` of the type
+    `kind` that is computed in (``d eps σ²`` of float64), beyond which weights by the inverse drown in their rounding.
+    """
+    spread = covariance.diagonal().mean()
+    stored = (mean.square().mean() + spread) * torch.finfo(precision).eps ** 2
+    resolved = max(torch.finfo(kind).eps, len(covariance) * torch.finfo(torch.float64).eps)
+    return float(stored.maximum(spread * resolved))
 
 
 def _check_kind(kind: str) -> None:
@@ -167,16 +173,15 @@ def _check_kind(kind: str) -> None:
 
 def _whitened(table: Tensor, mean: Tensor, offset: Tensor, rest: Tensor, floor: float) -> Filter:
     values, vectors = torch.linalg.eigh(rest)
-    matrix = (vectors / (values.clamp_min(0) + floor)) @ vectors.T
-    matrix, mean, offset = (part.to(table.dtype) for part in (matrix, mean, offset))
-    return Filter(offset, mean, matrix, None, _half_squares(table, mean, matrix))
+    root = vectors / (values.clamp_min(0) + floor).sqrt()
+    mean, offset = mean.to(table.dtype), offset.to(table.dtype)
+    return Filter(offset, mean, root @ root.T, None, _half_squares(table, mean, root.to(table.dtype)))
 
 
-def _half_squares(table: Tensor, mean: Tensor, matrix: Tensor | None) -> Tensor:
-    """``c_j'M c_j / 2`` for every row."""
+def _half_squares(table: Tensor, mean: Tensor, root: Tensor | None) -> Tensor:
+    """``|R'c_j|² / 2`` for every row."""
     halves = []
     for rows in parts(len(table), ROWS):
         centred = table[rows] - mean
-        mapped = centred if matrix is None else centred @ matrix
-        halves.append((mapped * centred).sum(1) / 2)
+        halves.append((centred if root is None else centred @ root).square().sum(1) / 2)
     return torch.cat(halves)

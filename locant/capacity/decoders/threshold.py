@@ -38,13 +38,12 @@ def above(
         raise ValueError(f"expected a finite level, was: {level}")
     precision = sums.dtype
     sums, table = check(sums, table, 1)
-    projector, matrix = _metric(table, kind, precision)
-    queries = sums if matrix is None else sums @ matrix
     check_rows(table)
+    root = _root(table, kind, precision)
+    queries = sums if root is None else (sums.double() @ root @ root.T).to(sums.dtype)
     found = []
     for rows in parts(len(table), ROWS if chunk is None else chunk):
-        part = table[rows] if projector is None else table[rows] @ projector
-        square = (part * (table[rows] if matrix is None else table[rows] @ matrix)).sum(1)
+        square = (table[rows] if root is None else table[rows] @ root.to(table.dtype)).square().sum(1)
         if not (square > 0).all():
             raise ValueError(f"expected no rows along the mean alone, was: {rows.start + int(square.argmin())}")
         pairs = (queries @ table[rows].T > level * square).nonzero()
@@ -54,17 +53,17 @@ def above(
     return pairs[(pairs[:, 0] * len(table) + pairs[:, 1]).argsort()]
 
 
-def _metric(table: Tensor, kind: Amplitude, precision: torch.dtype) -> tuple[Tensor | None, Tensor | None]:
-    """The projector onto the complement of the mean, and the metric W in that complement."""
+def _root(table: Tensor, kind: Amplitude, precision: torch.dtype) -> Tensor | None:
+    """A root of the metric in the complement of the mean, in float64; None for the identity."""
     if kind == "dot":
-        return None, None
+        return None
     mean, covariance = moments(table)
     projector = torch.eye(len(mean), dtype=mean.dtype, device=mean.device)
-    length = mean.square().sum()
-    if length > 0:
-        projector -= mean[:, None] * mean[None, :] / length
+    along = mean / torch.linalg.vector_norm(mean).clamp_min(torch.finfo(mean.dtype).tiny)
+    projector -= along[:, None] * along[None, :]
     if kind == "centred":
-        return projector.to(table.dtype), projector.to(table.dtype)
-    values, vectors = torch.linalg.eigh(projector @ covariance @ projector)
-    inverse = (vectors / (values.clamp_min(0) + rounding(mean, covariance, precision))) @ vectors.T
-    return projector.to(table.dtype), (projector @ inverse @ projector).to(table.dtype)
+        return projector
+    inside = projector @ covariance @ projector + covariance.diagonal().mean() * along[:, None] * along[None, :]
+    values, vectors = torch.linalg.eigh(inside)  # with some variance along the mean, which is projected out again
+    floor = rounding(mean, covariance, precision, table.dtype)
+    return projector @ (vectors / (values.clamp_min(0) + floor).sqrt())

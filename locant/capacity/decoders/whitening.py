@@ -23,7 +23,7 @@ def whiten(
     precision = precision or sums.dtype
     sums, table = check(sums, table, members)
     mean, covariance = moments(table)
-    floor = noise + rounding(members * mean, members * covariance, precision)
+    floor = noise + rounding(members * mean, members * covariance, precision, table.dtype)
     values, vectors = torch.linalg.eigh(covariance)
     root = ((vectors / (values.clamp_min(0) + floor / members).sqrt()) @ vectors.T).to(table.dtype)
     centre = mean.to(table.dtype)
