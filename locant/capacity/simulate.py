@@ -1,135 +1,223 @@
 """Simulators whose cost does not depend on the number of items: members are drawn, all others are integrated."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from scipy import special
+from torch import Tensor
 
-from locant.capacity.check import check_members, check_noise, check_width
+from locant.capacity.check import check_members, check_noise, check_one_of_each, check_width
 from locant.capacity.estimate import Estimate, from_values
-from locant.capacity.formats import number_format
+from locant.capacity.exact import GOALS
+from locant.capacity.formats import NumberFormat, number_format
+from locant.capacity.sign_tail import log_below_real, log_below_whole
 
-CHUNK = 1 << 22  # numbers in memory at a time
+CHUNK = 1 << 20  # numbers in memory at a time, few enough to stay in a cache
 CODES = ("gauss", "sphere", "sign")
+Items = int | Sequence[int]
 
 
 def law_sample(
-    width: int, items: int, members: int, noise: float, trials: int, generator: np.random.Generator
+    width: int,
+    items: Items,
+    members: int,
+    noise: float,
+    trials: int,
+    generator: np.random.Generator,
+    *,
+    goal: str = "set",
+    threshold: float | None = None,
 ) -> Estimate:
     """Samples the exact law of Gaussian codes itself: ``O(members)`` numbers a trial, whatever width and items are.
 
     Draws the length ``r`` of the sum and the hits, jointly normal given ``r`` (`exact.recovery_probability` has the
-    law), and integrates the ``items - members`` misses: ``Phi(smallest hit / r)^(items - members)``. Unbiased.
-    Raises ValueError for sizes out of range, negative noise or fewer than 2 trials.
+    law), and integrates the misses, N(0, r^2) each: a trial's value is ``Phi(smallest hit / r)^(items - members)`` for
+    a set. Unbiased. Arguments are those of `simulate`, the generator numpy's.
+    Raises ValueError for what `simulate` refuses.
     """
-    _check(width, items, members, noise, trials)
-    total, found = members + noise, []
-    for size in _sizes(trials, members):
-        length = np.sqrt(total * generator.chisquare(width, size))
-        spread = generator.standard_normal((size, members))
-        spread -= spread.mean(1, keepdims=True)
-        shift = math.sqrt(noise / (members * total)) * generator.standard_normal((size, 1)) if noise else 0.0
-        smallest = (spread + shift).min(1) + length / total
-        found.append(np.exp((items - members) * special.log_ndtr(smallest)))
-    return from_values(np.concatenate(found), "simulation")
+    others = check_question(width, items, members, noise, goal, threshold)
+    _check_trials(trials)
+    added = len(items) if isinstance(items, Sequence) else members
+    total, found = added + noise, []
+    for size in _sizes(trials, added):
+        length = np.sqrt(total * generator.chisquare(width, (size, 1)))
+        hits = generator.standard_normal((size, added))
+        hits -= hits.mean(1, keepdims=True)
+        hits += length / total
+        if noise:
+            hits += math.sqrt(noise / (added * total)) * generator.standard_normal((size, 1))
+        level = None if threshold is None else torch.from_numpy(threshold * width / length)
+        heights, passed = compared(torch.from_numpy(hits), len(others), isinstance(items, int), goal, level)
+        found.append(_values(torch.special.log_ndtr(heights), passed, others))
+    return from_values(torch.cat(found).numpy(), "simulation")
 
 
 def simulate(
     width: int,
-    items: int,
-    members: int,
+    items: Items,
+    members: int = 1,
     *,
     code: str = "gauss",
     noise: float = 0.0,
     format_name: str | None = None,
+    accumulate: bool = False,
+    goal: str = "set",
+    threshold: float | None = None,
     trials: int = 2000,
     generator: torch.Generator | None = None,
 ) -> Estimate:
     """Draws only the `members` code vectors of each trial and integrates the others: ``O(members width)`` a trial.
 
-    Given the sum ``y`` (with noise, and rounded if `format_name` is given) the scores of all other vectors are
-    independent of each other and follow a known law, so a trial's probability of the whole set is
+    Given the sum ``y`` (with noise, and rounded if `format_name` is given) the scores ``<a_j, y>`` of all other vectors
+    are independent of each other and follow a known law F, so a trial's probability of the whole set is
     ``F(smallest hit)^(items - members)``:
 
-    - gauss: ``F`` is the normal distribution of variance ``|y|^2``; exact.
+    - gauss: normal of variance ``|y|^2``; exact.
     - sphere (uniform on the sphere of radius ``sqrt(width)``): ``(1 + cos) / 2 ~ Beta((d-1)/2, (d-1)/2)``; exact.
-    - sign: ``F`` is the law of ``sum_c +-y_c``, through the Beta law at half a step of its lattice below the hit, as a
-      tie counts as a failure; exact by FFT for integer sums (`noise` 0, no format) of at most 2^20 steps.
+    - sign: the law of ``sum_c +-y_c``; exact where y lies on a lattice, which it does without noise and in every format
+      without an exponent, by saddlepoint otherwise (`sign_tail`). A tie is a failure.
 
-    A trial's value is a probability, not 0 or 1, so the interval is narrower than counting gives.
-    Returns an `Estimate`. Raises ValueError for sizes out of range, an unknown code or format, or fewer than 2 trials.
+    goal "set": the `members` largest scores of one codebook; with `items` a sequence, one item added from each codebook
+    and the largest score of each. "slot": the same for one given codebook of `members` of `items` each, or the first of
+    the sequence. "membership": exactly the members exceed `threshold`, in units of width, in which a lone member scores
+    1; `membership.membership_probability` finds the best. `accumulate` rounds every partial sum, in the order drawn.
+
+    A trial's value is a probability, not 0 or 1, so the interval is narrower than counting gives. Drawn in float32, on
+    the generator's device; by default from seed 0.
+    Raises ValueError for sizes out of range, an unknown code, goal or format, a threshold missing or out of place,
+    accumulate without a format, or fewer than 2 trials.
     """
-    _check(width, items, members, noise, trials)
-    if code not in CODES:
-        raise ValueError(f"expected a code of {', '.join(CODES)}, was: {code}")
+    others = check_question(width, items, members, noise, goal, threshold)
+    _check_trials(trials)
+    rounding = check_code_and_format(code, format_name, accumulate)
     generator = torch.Generator().manual_seed(0) if generator is None else generator
-    rounding = None if format_name is None else number_format(format_name)
+    added = len(items) if isinstance(items, Sequence) else members
+    level = None if threshold is None else torch.tensor(threshold * width, device=generator.device)
     found = []
-    for size in _sizes(trials, members * width):
-        drawn = draw(code, (size, members, width), generator)
-        sums = drawn.sum(1)
-        if noise:
-            sums = sums + math.sqrt(noise) * torch.randn(sums.shape, generator=generator, dtype=sums.dtype)
-        if rounding is not None:
-            sums = rounding.round(sums)
-        smallest = torch.einsum("bkd,bd->bk", drawn, sums).amin(1).numpy()
-        lattice = code == "sign" and not noise and rounding is None
-        log_below = _log_below(code, sums.numpy(), smallest, lattice)
-        found.append(np.exp((items - members) * log_below))
-    return from_values(np.concatenate(found), "simulation")
+    for size in _sizes(trials, added * width):
+        drawn = draw(code, (size, added, width), generator, torch.float32)
+        sums = stored(drawn.sum(1), drawn, noise, rounding, accumulate, generator)
+        hits = torch.bmm(drawn, sums[:, :, None])[:, :, 0]
+        heights, passed = compared(hits, len(others), isinstance(items, int), goal, level)
+        found.append(_values(log_below(code, sums, heights, rounding, noise), passed, others))
+    return from_values(torch.cat(found).cpu().numpy(), "simulation")
 
 
-def draw(code: str, shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
-    """Code vectors ``[..., width]`` in float64 with entries of variance 1: gauss, sphere or sign."""
+def draw(code: str, shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Code vectors ``[..., width]`` with entries of variance 1: gauss, sphere or sign."""
     if code == "sign":
-        return torch.randint(0, 2, shape, generator=generator, dtype=torch.float64) * 2 - 1
-    drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
+        return torch.randint(0, 2, shape, generator=generator, dtype=dtype, device=generator.device).mul_(2).sub_(1)
+    drawn = torch.randn(shape, generator=generator, dtype=dtype, device=generator.device)
     if code == "sphere":
         drawn *= math.sqrt(shape[-1]) / drawn.norm(dim=-1, keepdim=True)
     return drawn
 
 
-def _log_below(code: str, sums: np.ndarray, score: np.ndarray, lattice: bool) -> np.ndarray:
-    """``log P(one other vector scores below)`` for each trial."""
-    length, width = np.linalg.norm(sums, axis=1), sums.shape[1]
-    if code == "gauss":
-        return special.log_ndtr(score / np.maximum(length, 1e-300))
-    if lattice:
-        return np.array([_log_below_signs(y, s) for y, s in zip(sums, score, strict=True)])
-    cosine = np.clip(score / np.maximum(length * math.sqrt(width), 1e-300), -1.0, 1.0)
-    half = (width - 1) / 2
-    if width == 1:
-        return np.where(cosine > 0, math.log(0.5), -np.inf)
-    above = special.betainc(half, half, (1 - cosine) / 2)
-    return np.log1p(-np.minimum(above, 1 - 1e-300))
+def stored(
+    sums: Tensor,
+    drawn: Tensor | None,
+    noise: float,
+    rounding: NumberFormat | None,
+    accumulate: bool,
+    generator: torch.Generator,
+) -> Tensor:
+    """What is left of sums `[trial, width]` of vectors `drawn` `[trial, member, width]`: noisy, rounded, or both.
 
-
-def _log_below_signs(sums: np.ndarray, score: float) -> float:
-    """Exact ``log P(sum_c e_c y_c < score)`` for random signs and whole ``y``: the law by FFT of ``prod cos(y_c w)``.
-
-    The tail is computed as a probability, absolute error about 1e-15: with 10^6 items the power is then right to 1e-9.
+    With `accumulate` the sum is formed anew, rounded member by member, and the noise is added to it and rounded last.
     """
-    whole = np.abs(np.rint(sums)).astype(np.int64)
-    reach = int(whole.sum())
-    size = 1 << max(1, int(reach + 1).bit_length())
-    if size > 1 << 20:
-        raise ValueError(f"expected sums of at most {1 << 19} in all coordinates together, was: {reach}")
-    # The walk moves in steps of 2 y_c from -reach: P(sum = -reach + 2 n) has the transform prod (1 + e^{i y_c w}) / 2.
-    phases = np.arange(size) * (2 * np.pi / size)
-    transform = np.ones(size, dtype=complex)
-    for value, count in zip(*np.unique(whole[whole > 0], return_counts=True), strict=True):
-        transform *= ((1 + np.exp(-1j * value * phases)) / 2) ** count
-    law = np.fft.ifft(transform).real
-    first = math.ceil((score + reach) / 2 - 1e-9)  # the lowest step that ties or beats the hit
-    above = float(np.clip(law[max(0, first) :].sum(), 0.0, 1.0)) if first < size else 0.0
-    return math.log1p(-above) if above < 1 else -math.inf
+    if accumulate and rounding is not None and drawn is not None:
+        sums = rounding.accumulate(drawn)
+    if noise:
+        draws = torch.randn(sums.shape, generator=generator, dtype=sums.dtype, device=sums.device)
+        sums = sums + math.sqrt(noise) * draws
+    return sums if rounding is None else rounding.round(sums)
 
 
-def _check(width: int, items: int, members: int, noise: float, trials: int) -> None:
+def compared(
+    hits: Tensor, codebooks: int, one_codebook: bool, goal: str, level: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Heights `[trial, codebook]` that all others must stay below, and whether the hits themselves pass `[trial]`."""
+    passed = torch.ones(len(hits), dtype=torch.bool, device=hits.device)
+    if goal == "membership":
+        assert level is not None
+        return level.expand(len(hits), 1), hits.amin(1) > level.expand(len(hits), 1)[:, 0]
+    if goal == "set" and one_codebook:
+        return hits.amin(1, keepdim=True), passed
+    return hits[:, :codebooks], passed
+
+
+def log_below(code: str, sums: Tensor, scores: Tensor, rounding: NumberFormat | None, noise: float) -> Tensor:
+    """``log P(one other vector scores below)`` as float64 `[trial, score]`, for sums `[trial, width]`."""
+    if code == "sign":
+        return torch.stack([_log_below_signs(sums, score, rounding, noise) for score in scores.T], 1)
+    width = sums.shape[1]
+    length = sums.double().norm(dim=1, keepdim=True)
+    height = torch.where(length > 0, scores.double() / length, -math.inf)  # a sum of zero scores zero everywhere
+    if code == "gauss":
+        return torch.special.log_ndtr(height)
+    cosine = (height / math.sqrt(width)).clamp(-1.0, 1.0)
+    if width == 1:
+        return torch.where(cosine > 0, math.log(0.5), -math.inf)
+    half = (width - 1) / 2
+    above = special.betainc(half, half, (1 - cosine.cpu().numpy()) / 2)
+    return torch.log1p(-torch.from_numpy(np.atleast_1d(above))).to(sums.device)
+
+
+def _log_below_signs(sums: Tensor, score: Tensor, rounding: NumberFormat | None, noise: float) -> Tensor:
+    levels = rounding is not None and rounding.dtype is None
+    if noise and not levels:
+        return log_below_real(sums, score)
+    if levels:
+        assert rounding is not None
+        scale = rounding.scale(sums).double().clamp_min(1e-300)
+        return log_below_whole((sums / scale).round(), (score / scale[:, 0]).round())
+    return log_below_whole(sums, score)
+
+
+def _values(log_one: Tensor, passed: Tensor, others: Sequence[int]) -> Tensor:
+    """``prod_j P(one other of codebook j stays below)^(others)`` `[trial]`, 0 where the hits do not pass."""
+    found = passed.to(torch.float64)
+    for column, count in enumerate(others):
+        if count:
+            found = found * torch.exp(count * log_one[:, column])
+    return found
+
+
+def check_question(
+    width: int, items: Items, members: int, noise: float, goal: str, threshold: float | None
+) -> tuple[int, ...]:
+    """How many others each height is compared with, or ValueError for a question that cannot be asked."""
     check_width(width)
-    check_members(items, members)
     check_noise(noise)
+    if goal not in GOALS:
+        raise ValueError(f"expected a goal of {', '.join(GOALS)}, was: {goal}")
+    if (goal == "membership") != (threshold is not None):
+        raise ValueError(f"expected a threshold for goal membership, and only for it, was: {threshold} for {goal}")
+    if isinstance(items, Sequence):
+        check_one_of_each(items, members)
+        if goal == "membership":
+            raise ValueError(f"expected one codebook for goal membership, was: {tuple(items)}")
+        return tuple(size - 1 for size in (items[:1] if goal == "slot" else items))
+    if goal == "slot":
+        if items < 1 or members < 1:
+            raise ValueError(f"expected at least 1 item and 1 member, was: {items} and {members}")
+        return (items - 1,)
+    check_members(items, members)
+    return (items - members,)
+
+
+def check_code_and_format(code: str, format_name: str | None, accumulate: bool) -> NumberFormat | None:
+    """The format, or ValueError for an unknown code or format, or `accumulate` without a format."""
+    if code not in CODES:
+        raise ValueError(f"expected a code of {', '.join(CODES)}, was: {code}")
+    if accumulate and format_name is None:
+        raise ValueError("expected a format to accumulate in, was: None")
+    return None if format_name is None else number_format(format_name)
+
+
+def _check_trials(trials: int) -> None:
     if trials < 2:
         raise ValueError(f"expected at least 2 trials, was: {trials}")
 
