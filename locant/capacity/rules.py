@@ -56,7 +56,7 @@ RULES = (
 def compare_rules(width: int, items: int) -> list[RuleError]:
     """Each rule at one size beside its decoder's law: exact for dot products, state evolution for message passing.
 
-    At width 1024 and 50257 items they say 47, 20 and 65 members where the laws say 26, 26 and 179.
+    At width 1024 and 50257 items they say 47, 20 and 79 members where the laws say 26, 26 and 179.
     Raises ValueError for a width below 1 or fewer than 2 items.
     """
     check_width(width)
