@@ -8,7 +8,7 @@ from locant.capacity.decoders.memory import iterative_bytes, score_rows, sums_at
 from locant.capacity.decoders.message_passing import amp, vamp
 from locant.capacity.decoders.oblique import Oblique, make_oblique, oblique_pairs, project_out
 from locant.capacity.decoders.pairs import Pairs, best_pairs, make_pairs
-from locant.capacity.decoders.scores import Filter, make_filter, slot_filters, slots, top
+from locant.capacity.decoders.scores import Filter, make_filter, slot_filters, slot_order, slots, top
 from locant.capacity.decoders.search import exhaustive, meet_in_the_middle, subsets
 from locant.capacity.decoders.threshold import above
 from locant.capacity.decoders.whitening import whiten
@@ -38,6 +38,7 @@ __all__ = [
     "pursuit",
     "score_rows",
     "slot_filters",
+    "slot_order",
     "slots",
     "subsets",
     "successive",

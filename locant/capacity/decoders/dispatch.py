@@ -13,7 +13,7 @@ from locant.capacity.decoders.memory import Iterative, score_rows, sums_at_a_tim
 from locant.capacity.decoders.message_passing import amp, vamp
 from locant.capacity.decoders.oblique import make_oblique, oblique_pairs, project_out
 from locant.capacity.decoders.pairs import pairs_of
-from locant.capacity.decoders.scores import Score, make_filter, slot_filters, slots, top
+from locant.capacity.decoders.scores import Score, make_filter, slot_filters, slot_order, slots, top
 from locant.capacity.decoders.search import exhaustive, meet_in_the_middle
 from locant.capacity.decoders.whitening import whiten
 
@@ -49,7 +49,7 @@ def decode(
     | decoder | tables | what it does | cost for each sum |
     |---|---|---|---|
     | dot, cosine, centred, whitened | any | scores of `make_filter`, `slot_filters`; the best K | 2dV |
-    | successive | any | nearest, subtract, repeat; several tables: the smallest first, by whitened scores | 2dVK |
+    | successive | any | nearest, subtract, repeat; several tables: the easiest first, `slot_order` | 2dVK |
     | beam | 1 | successive that keeps `beam` partial sets (8) | 2dVKB |
     | omp | 1 | orthogonal matching pursuit for positive amplitudes | 2dVK + 4dK² |
     | amp, vamp | 1 | (vector) approximate message passing | 4dV for each of 8 to 40 iterations |
@@ -58,7 +58,7 @@ def decode(
     | oblique, project_out, pairs | 2 | projections; maximum likelihood | 2dV, at most V_1 V_2 |
 
     Start with whitened (the default); for more members take ``amp`` with ``whitened=True``, which whitens table and
-    sums first (for successive, beam, omp and amp; trained tables need it). `noise` is the variance for each coordinate
+    sums first (for successive, beam, omp and amp; trained tables need it), or ``vamp``, the best in noise. `noise` is the variance for each coordinate
     of what was added to the sums besides, for the decoders that weigh it (whitened, successive of several tables, vamp,
     and whitening). `memory` bounds the bytes of working memory: of scores and states, not of inputs or prepared copies
     of the table, for the decoders that hold anything of the size of a table for each sum.
@@ -89,7 +89,8 @@ def decode(
 def _of_one(
     sums: Tensor, table: Tensor, members: int, decoder: str, noise: float, whitened: bool, beam: int, memory: int
 ) -> Tensor:
-    precision = sums.dtype
+    check(sums, table, members)
+    precision, coarsest = sums.dtype, max(sums.dtype, table.dtype, key=lambda kind: torch.finfo(kind).eps)
     if whitened:
         sums, table = whiten(sums, table, members, noise=noise)
     sums, table = check(sums, table, members)
@@ -107,7 +108,7 @@ def _of_one(
     if decoder == "exhaustive":
         row = table.element_size() * (len(sums) + table.shape[1] * (members + 2) + 4 * members)
         return exhaustive(sums, table, members, chunk=max(1, min(2**16, memory // row)))
-    return meet_in_the_middle(sums, table, members, precision=precision, memory=memory)
+    return meet_in_the_middle(sums, table, members, precision=coarsest, memory=memory)
 
 
 def _iterative(
@@ -150,10 +151,5 @@ def _of_several(sums: Tensor, tables: Sequence[Tensor], decoder: str, noise: flo
     if decoder != "successive":
         filters = slot_filters(cast(Score, decoder), tables, noise=noise, precision=precision)
         return torch.cat([slots(sums[some], tables, filters, rows) for some in parts(len(sums), batch)])
-    order = sorted(range(len(tables)), key=lambda index: len(tables[index]))
-    filters = []
-    for place, index in enumerate(order[:-1]):
-        left = [tables[index], *(tables[other] for other in order[place + 1 :])]
-        filters.append(slot_filters("whitened", left, noise=noise, precision=precision)[0])
-    filters.append(make_filter("centred", tables[order[-1]]))
+    order, filters = slot_order(tables, noise=noise, precision=precision)
     return torch.cat([successive_slots(sums[some], tables, filters, order, rows) for some in parts(len(sums), batch)])

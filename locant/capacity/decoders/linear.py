@@ -30,9 +30,9 @@ def least_squares(sums: Tensor, table: Tensor, members: int) -> Tensor:
 def box(sums: Tensor, table: Tensor, members: int) -> Tensor:
     """The K largest of some x in the box ``0 <= x <= 1`` with the least ``|y - A x|_1``: ``[batch, members]``.
 
-    Without noise that least is 0 and x is unique, hence right, with probability ``P(Bin(V-1, ½) >= V-d)`` for rows in
-    general position and *any* K: the threshold is ``d = V/2`` (Donoho and Tanner 2010). Members beyond the
-    reach of every greedy decoder are found there. K is used only to round x.
+    Without noise that least is 0, and x is unique, hence right, with probability ``P(Bin(V-1, ½) >= V-d)`` for rows in
+    general position and *any* K: the threshold is ``d = V/2`` (Donoho and Tanner 2010). Members beyond the reach of
+    every greedy decoder are found there. K is used only to round x, which finds some sets where x is not unique too.
 
     One linear programme for each sum by HiGHS, in float64 on the CPU whatever the device; ``V + 2d`` variables, some
     milliseconds at V=100 and minutes at V=5000. Memory ``16 d (V + 2)`` bytes.

@@ -29,8 +29,10 @@ def iterative_bytes(
     table; vamp ``8V + 3d``, and the singular vectors with two copies of the table and two in float64.
 
     Raises:
-        ValueError: for an unknown decoder.
+        ValueError: for an unknown decoder or a beam below 1.
     """
+    if beam < 1:
+        raise ValueError(f"expected a beam of at least 1, was: {beam}")
     table = width * items * itemsize
     numbers = {
         "successive": (items, 3 * items + 2 * width),

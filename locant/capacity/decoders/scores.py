@@ -1,5 +1,6 @@
 """Scores of all items for a sum, and the best of them: dot, cosine, centred and whitened log-likelihood."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -110,6 +111,36 @@ def slot_filters(
         rest = torch.stack([covariance for other, (_, covariance) in enumerate(known) if other != index]).sum(0)
         filters.append(_whitened(table, mean, offset, rest, floor))
     return filters
+
+
+def slot_order(
+    tables: Sequence[Tensor], *, noise: float = 0.0, precision: torch.dtype | None = None
+) -> tuple[list[int], list[Filter]]:
+    """In which order to find and subtract one row of each table, and the whitened filter of each step.
+
+    First the table with the largest ``tr(Σ_l W_l) / ln V_l``: twice the trace is the mean squared distance of two rows
+    in units of the rest, and a union bound over V_l rows fails where an eighth of it comes near ``ln V_l``. What is
+    found is subtracted, and so on with the others. The last is faced with itself and noise alone: the nearest row.
+    """
+    check_noise(noise)
+    _, tables = check_tables(tables[0][:1], tables)
+    known, order, filters = [moments(table) for table in tables], [], []
+    left = list(range(len(tables)))
+    while len(left) > 1:
+        offset = torch.stack([known[index][0] for index in left]).sum(0)
+        every = torch.stack([known[index][1] for index in left]).sum(0)
+        floor = noise + rounding(offset, every, precision or tables[0].dtype, tables[0].dtype)
+        ease = {}
+        for index in left:
+            rest = every - known[index][1] + floor * torch.eye(len(every), dtype=every.dtype, device=every.device)
+            ease[index] = float(torch.linalg.solve(rest, known[index][1]).trace()) / math.log(
+                max(len(tables[index]), 2)
+            )
+        first = max(left, key=lambda index: ease[index])
+        filters.append(_whitened(tables[first], known[first][0], offset, every - known[first][1], floor))
+        order.append(first)
+        left.remove(first)
+    return [*order, left[0]], [*filters, make_filter("centred", tables[left[0]])]
 
 
 def top(sums: Tensor, table: Tensor, made: Filter, members: int, chunk: int | None = None) -> Tensor:

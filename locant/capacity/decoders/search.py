@@ -62,7 +62,8 @@ def meet_in_the_middle(
     coordinate lies within the tolerance of what is missing are compared in full (Horowitz and Sahni 1974, for vectors).
     Finds what `exhaustive` finds where anything is within the tolerance, in about ``C(V, ⌈K/2⌉)`` steps instead of
     ``C(V, K)``. The axis is the first principal direction of the table. `tolerance` is a distance; by default 16
-    roundings of the sums in `precision` (their type by default), times their length, so give one for sums with noise.
+    roundings of the longest sum, in `precision` (by default the type of sums or table, whichever is coarser), so give
+    one for sums with noise.
 
     Cost: ``C(V, ⌈K/2⌉) (d K + log)`` flops for each sum; ``C(V, ⌈K/2⌉) (2d + K)`` numbers.
 
@@ -70,7 +71,7 @@ def meet_in_the_middle(
         ValueError: for a bad tolerance, half sets that do not fit into `memory`, a sum with no set within the tolerance
             (this finds exact sums, or nothing), and as `inputs.check`.
     """
-    kind = precision or sums.dtype
+    resolution = max(torch.finfo(kind).eps for kind in ([precision] if precision else [sums.dtype, table.dtype]))
     sums, table = check(sums, table, members)
     small, large = members // 2, members - members // 2
     need = sum(_count(len(table), size) * ((table.shape[1] + 3) * table.element_size() + 8 * size) for size in
@@ -78,7 +79,6 @@ def meet_in_the_middle(
     if need > memory:
         raise ValueError(f"expected half sets within {memory / 2**20:,.0f} MiB, was: {need / 2**20:,.0f} MiB")
     if tolerance is None:
-        resolution = max(torch.finfo(kind).eps, torch.finfo(table.dtype).eps)
         tolerance = 16 * resolution * float(torch.linalg.vector_norm(sums, dim=1).max())
     if not 0 <= tolerance < math.inf:
         raise ValueError(f"expected a tolerance of at least 0, was: {tolerance}")
