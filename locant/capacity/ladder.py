@@ -11,7 +11,7 @@ from locant.capacity.estimate import Estimate
 from locant.capacity.laws import Law, laws
 from locant.capacity.question import Question
 
-PROBES = 4  # sizes at which a simulated decoder is asked in search of each target
+PROBES = 6  # sizes at which a simulated decoder is asked in search of each target
 FLAT = 1e-9  # probabilities nearer to 0 or 1 tell no distance
 
 
@@ -26,8 +26,7 @@ class Rung:
 
 def ladder(question: Question) -> list[Rung]:
     """Every decoder of the question, from the cheapest to the limits."""
-    found = laws(question)
-    return [_rung(question, law, found) for law in found]
+    return [_rung(question, law) for law in laws(question)]
 
 
 def adding(question: Question) -> Question:
@@ -37,19 +36,19 @@ def adding(question: Question) -> Question:
 
 def members_limits(question: Question) -> list[tuple[Law, tuple[Estimate | None, ...]]]:
     """The most members that each decoder takes, for every target: sets of one table."""
-    found = laws(question)
-    return [(law, tuple(_members(question, law, found))) for law in found]
+    return [(law, tuple(most_members(question, law))) for law in laws(question)]
 
 
-def _rung(question: Question, law: Law, others: tuple[Law, ...]) -> Rung:
+def _rung(question: Question, law: Law) -> Rung:
     if question.members < law.least:
         nothing = (None,) * len(question.targets)
         return Rung(law, None, nothing)
     asked = law.probability(question.width, question.combinations, question.members)
-    return Rung(law, asked, tuple(_widths(question, law, others)))
+    return Rung(law, asked, tuple(widths(question, law)))
 
 
-def _widths(question: Question, law: Law, others: tuple[Law, ...]) -> list[Estimate | None]:
+def widths(question: Question, law: Law) -> list[Estimate | None]:
+    """The least width at which a decoder reaches each target; None where no simulated width does."""
     sizes, members = question.combinations, question.members
 
     def least(target: float, by: Law) -> int:
@@ -60,10 +59,13 @@ def _widths(question: Question, law: Law, others: tuple[Law, ...]) -> list[Estim
 
     if law.cheap:
         return [_exact(least(target, law), law) for target in question.targets]
-    return _searched(at, _guess(question, law, others, lambda by: least(0.5, by)), question.targets, rising=False)
+    return _searched(
+        at, _between([least(0.5, by) for by in law.near if members >= by.least]), question.targets, rising=False
+    )
 
 
-def _members(question: Question, law: Law, others: tuple[Law, ...]) -> list[Estimate | None]:
+def most_members(question: Question, law: Law) -> list[Estimate | None]:
+    """The most members of the first table that a decoder takes for each target."""
     items = question.items[0]
 
     def most(target: float, by: Law) -> int:
@@ -75,31 +77,27 @@ def _members(question: Question, law: Law, others: tuple[Law, ...]) -> list[Esti
 
     if law.cheap:
         return [_exact(most(target, law), law) for target in question.targets]
-    return _searched(at, _guess(question, law, others, lambda by: most(0.5, by)), question.targets, rising=True)
+    return _searched(at, _between([most(0.5, by) for by in law.near]), question.targets, rising=True)
 
 
 def _exact(number: int, law: Law) -> Estimate:
     return Estimate(number, number, number, law.method)
 
 
-def _guess(question: Question, law: Law, others: tuple[Law, ...], limit: Callable[[Law], int]) -> float:
-    """Where a simulated decoder's limit may lie: between those of its neighbours, or at that of Gaussian codes."""
-    if law.like is not None:
-        return float(limit(law.like))
-    at = others.index(law)
-    near = [limit(other) for other in (others[at - 1], others[at + 1]) if other.cheap]
-    return math.exp(sum(math.log(max(1, number)) for number in near) / len(near))
+def _between(limits: list[int]) -> int:
+    """The geometric mean."""
+    return round(math.exp(sum(math.log(max(1, limit)) for limit in limits) / len(limits)))
 
 
 def _searched(
-    at: Callable[[int], Estimate], guess: float, targets: tuple[float, ...], *, rising: bool
+    at: Callable[[int], Estimate], guess: int, targets: tuple[float, ...], *, rising: bool
 ) -> list[Estimate | None]:
     """Where a simulated curve crosses the targets: secant steps on the normal scale, then interpolation.
 
     `rising` is True for members, of which the largest number that still reaches a target is wanted. The interval is
     where the curves through the ends of the probed intervals cross.
     """
-    points = {(size := max(1, round(guess))): at(size)}
+    points = {(size := max(1, guess)): at(size)}
     for target in targets:
         for _ in range(PROBES):
             size = _next(points, target, rising)
@@ -122,7 +120,7 @@ def _next(points: dict[int, Estimate], target: float, rising: bool) -> int:
         if slope != 0 and (slope < 0) == rising:
             step = -gap / slope
             return max(1, round(first + max(-0.5 * first, min(step, first))))
-    factor = 1.25 if (gap > 0) == rising else 0.8
+    factor = 1.3 if (gap > 0) == rising else 1 / 1.3
     return (
         max(1, round(first * factor)) if round(first * factor) != first else max(1, first + (1 if factor > 1 else -1))
     )

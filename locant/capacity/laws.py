@@ -30,17 +30,18 @@ FEWEST = 4  # members from which state evolution, a law of large numbers, is sho
 class Law:
     """A decoder's probability as a function of width, items and members.
 
-    `method` says how it is found. A law that is not `cheap` is simulated; `like` is a cheap one whose limits are near,
-    if there is one besides its neighbours. `least` is the fewest members that the law is meant for.
+    `key` is its short name; `method` says how it is found. A law that is not `cheap` is simulated; `near` are cheap
+    ones between whose limits its own may lie. `least` is the fewest members that the law is meant for.
     """
 
+    key: str
     decoder: str
     does: str
     source: str
     probability: Callable[[int, Items, int], Estimate]
     method: str = "formula"
     cheap: bool = True
-    like: "Law | None" = None
+    near: "tuple[Law, ...]" = ()
     least: int = 1
 
     def value(self, width: int, items: Items, members: int) -> float:
@@ -92,9 +93,9 @@ def _dot(question: Question) -> Law:
     does = "scores every vector by its dot product with the sum and takes the best"
     source = "exact law, derived here" if question.code == "gauss" else "members drawn, the others integrated"
     if question.code == "gauss":
-        return Law(name, does, source, probability)
-    like = _dot(replace(question, code="gauss"))
-    return Law(name, does, source, probability, method="simulation", cheap=False, like=like)
+        return Law("dot", name, does, source, probability)
+    near = (_dot(replace(question, code="gauss")),)
+    return Law("dot", name, does, source, probability, method="simulation", cheap=False, near=near)
 
 
 def _position_first(question: Question) -> Law:
@@ -111,16 +112,21 @@ def _position_first(question: Question) -> Law:
         return from_formula(found * rest, TOLERANCE)
 
     does = "decodes the smallest table first, subtracts what it found, then the others"
-    return Law("smallest table first", does, "exact law for two tables, derived here", probability)
+    return Law("first", "smallest table first", does, "exact law for two tables, derived here", probability)
 
 
 def _explaining(question: Question) -> tuple[Law, ...]:
     """Decoders that take the other members into account: sets of one table, Gaussian codes."""
 
+    def subtract(width: int, items: Items, members: int) -> Estimate:
+        assert isinstance(items, int)
+        noise, generator = total_noise(question, width, members), np.random.default_rng(question.seed)
+        return pursuit.successive_probability(width, items, members, PURSUIT_TRIALS, generator, noise=noise)
+
     def pursue(width: int, items: Items, members: int) -> Estimate:
         assert isinstance(items, int)
-        generator = np.random.default_rng(question.seed)
-        return pursuit.omp_probability(width, items, members, PURSUIT_TRIALS, generator)
+        noise, generator = total_noise(question, width, members), np.random.default_rng(question.seed)
+        return pursuit.omp_probability(width, items, members, PURSUIT_TRIALS, generator, noise=noise, positive=True)
 
     def pass_messages(width: int, items: Items, members: int) -> Estimate:
         assert isinstance(items, int)
@@ -128,20 +134,26 @@ def _explaining(question: Question) -> tuple[Law, ...]:
         held = float(amp_recovers(width, items, members, noise))
         return Estimate(held, held, held, "state evolution")
 
-    found = [Law("message passing (AMP)", "weighs all vectors at once and refines, round by round",
-                 "Bayati and Montanari 2011; sharp in the limit of large sizes", pass_messages,
-                 method="state evolution", least=FEWEST)]  # fmt: skip
-    if question.noise == 0 and question.code == "gauss":
-        does = "takes the best vector, fits all taken ones by least squares, and looks at what is left"
-        source = "Fletcher and Rangan 2012; the law without the items is derived here"
-        found.insert(0, Law("matching pursuit (OMP)", does, source, pursue, method="simulation", cheap=False))
-    return tuple(found)
+    derived = "a law without the items, derived here"
+    messages = Law(
+        "amp", "message passing (AMP)", "weighs all vectors at once and refines, round by round",
+        "Bayati and Montanari 2011; sharp in the limit of large sizes", pass_messages, "state evolution", least=FEWEST,
+    )  # fmt: skip
+    if question.code != "gauss":
+        return (messages,)
+    near = (_dot(question), messages)
+    return (
+        Law("sic", "subtract one by one", "takes the best vector, subtracts it, and goes on", derived, subtract,
+            "simulation", cheap=False, near=near),
+        Law("omp", "matching pursuit (OMP)", "as before, but fits all it has by least squares each time", derived,
+            pursue, "simulation", cheap=False, near=near),
+        messages,
+    )  # fmt: skip
 
 
 def _limits(question: Question) -> tuple[Law, ...]:
     def best(width: int, items: Items, members: int) -> Estimate:
-        value, tolerance = best_decoder(width, items, members, question.number_format)
-        return from_formula(value, tolerance, "random-coding argument")
+        return best_decoder(width, items, members, question.number_format)
 
     def noisy(width: int, items: Items, members: int) -> Estimate:
         total = len(items) if isinstance(items, tuple) else members
@@ -158,11 +170,11 @@ def _limits(question: Question) -> tuple[Law, ...]:
     limits = []
     if question.noise > 0:
         source = "Reeves, Xu and Zadik 2019; rounding taken as Gaussian noise"
-        limits.append(Law("best decoder (random code)", does, source, noisy, method="all-or-nothing limit"))
+        limits.append(Law("best", "best decoder (random code)", does, source, noisy, method="all-or-nothing limit"))
     elif question.code == "gauss" and question.goal != "slot":
         source = "random-coding argument for finite sizes"
-        limits.append(Law("best decoder (random code)", does, source, best, method="random-coding argument"))
+        limits.append(Law("best", "best decoder (random code)", does, source, best, method="random-coding argument"))
     if question.goal != "slot":
-        limits.append(Law("any code (pigeonhole)", "more combinations than values: two sums must be equal",
+        limits.append(Law("any", "any code (pigeonhole)", "more combinations than values: two sums must be equal",
                           "counting", counted, method="counting"))  # fmt: skip
     return tuple(limits)

@@ -6,17 +6,20 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from locant.capacity import information
 from locant.capacity.bits import bits_needed
+from locant.capacity.estimate import Estimate, wilson
 from locant.capacity.formats import number_format
 from locant.capacity.information import LOADS, random_code_probability
 
-WIDE = 48  # coordinates from which the sum of their log masses is taken as normal
+METHOD = "random-coding argument"
+WIDE = 8  # coordinates beyond which the sum of their log masses is taken as normal
 SAMPLES = 1 << 17
-TOLERANCE = 0.004  # of either way: 20,000 samples, or the normal approximation
+NORMAL = 0.016  # times p (1 - p): how far the normal approximation was off where both can be computed, at most
 
 
-def best_decoder(width: int, items: int | tuple[int, ...], members: int, name: str) -> tuple[float, float]:
-    """The probability that the best decoder of a Gaussian code is right in a number format, and how far it may be off.
+def best_decoder(width: int, items: int | tuple[int, ...], members: int, name: str) -> Estimate:
+    """The probability that the best decoder of a Gaussian code is right in a number format.
 
     Up to `WIDE` coordinates it is `information.random_code_probability`. Beyond, ``log lambda = log N + sum log F(cell
     of y_c)`` is a sum of many independent terms and taken as normal with their measured mean and variance; the
@@ -25,14 +28,23 @@ def best_decoder(width: int, items: int | tuple[int, ...], members: int, name: s
     """
     one_of_each = isinstance(items, tuple)
     if width <= WIDE:
-        return random_code_probability(width, items, 1 if one_of_each else members, name)[1], TOLERANCE
+        return sampled(random_code_probability(width, items, 1 if one_of_each else members, name)[1])
     log_count = bits_needed(items, 1 if one_of_each else members) * math.log(2)
     mean, variance = _log_mass(name, len(items) if isinstance(items, tuple) else members)
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     log_rate = log_count + width * mean + math.sqrt(width * variance) * nodes
     rate = np.exp(np.clip(log_rate, -600, 600))
     right = np.where(rate > 1e-12, -np.expm1(-rate) / rate, 1.0)
-    return float(np.clip(weights @ right / weights.sum(), 0, 1)), TOLERANCE
+    value = float(np.clip(weights @ right / weights.sum(), 0, 1))
+    error = NORMAL * value * (1 - value)
+    return Estimate(value, value - error, value + error, METHOD)
+
+
+def sampled(value: float) -> Estimate:
+    """A mean over the sums that `information.random_code_probability` draws, with an interval that is surely wide
+    enough: that of as many 0/1 trials.
+    """
+    return Estimate(value, *wilson(value, information.SAMPLES), METHOD)
 
 
 @lru_cache(maxsize=4096)

@@ -1,5 +1,6 @@
 """A real table: one tensor of a file, with its rows checked."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from locant.capacity import files
+from locant.capacity.memory import need
 
 SHOWN = 8  # names or rows that an error line lists
 
@@ -39,6 +41,7 @@ def load(source: str) -> Table:
         raise ValueError(f"expected a tensor of {path.name} ({few(matrices)}), was: {name}")
     if len(shapes[name]) != 2:
         raise ValueError(f"expected a matrix of items by columns, was: {name} of shape {tuple(shapes[name])}")
+    need(8.0 * math.prod(shapes[name]), f"the table {name}", "a smaller table would fit")
     rows, stored = files.read(path, name)
     return Table(path.name if path.suffix == ".npy" else f"{path.name}:{name}", rows, stored)
 

@@ -43,7 +43,7 @@ def capacity(document: Document) -> Figure | None:
     values = [point["y"]["value"] for point in points if point["y"]["value"] > 0]
     x = Axis("numbers in the vector (width)", "log", _span(points), "d", WIDTHS)
     y = Axis("vectors that can be added", "log", (max(1, min(values)), max(values) * 1.2), "~s")
-    level = words.share(document["curves"]["level"])
+    level = f"{document['curves']['level']:g}"
     return _drawn(
         "capacity",
         "How many vectors can be added?",

@@ -12,7 +12,7 @@ Document = Mapping[str, Any]
 def ladder(document: Document) -> Grid:
     """Each decoder's probability, and the width that it needs for the targets."""
     targets = document["question"]["targets"]
-    heads = ["decoder", "probability", *(f"width for {words.share(target)}" for target in targets), "method", "source"]
+    heads = ["decoder", "probability", *(f"width for {target:g}" for target in targets), "method", "source"]
     rows = [
         [row["decoder"], words.probability(row["probability"]), *(words.count(n) for n in row["widths"]),
          words.method(row["probability"] or next((n for n in row["widths"] if n), None)), row["source"]]
@@ -24,7 +24,7 @@ def ladder(document: Document) -> Grid:
 def adding(document: Document) -> Grid:
     """How many members each decoder takes."""
     targets = document["question"]["targets"]
-    heads = ["decoder", *(f"vectors for {words.share(target)}" for target in targets), "method", "source"]
+    heads = ["decoder", *(f"vectors for {target:g}" for target in targets), "method", "source"]
     rows = [
         [row["decoder"], *(words.count(n) for n in row["members"]),
          words.method(next((n for n in row["members"] if n), None)), row["source"]]
@@ -35,15 +35,18 @@ def adding(document: Document) -> Grid:
 
 def formats(document: Document) -> Grid:
     """What each number format holds, and what rounding to it costs."""
-    heads = ["format", "values of one number", "bits in the vector", "numbers needed: any code",
-             "numbers for 0.99: random code", "noise of rounding", "dot product", "methods"]  # fmt: skip
-    rows = []
-    for row in document["formats"]:
-        numbers = [row[key] for key in ("values", "bits", "numbers", "random", "noise", "probability")]
-        values, bits, needed, random, noise, chance = numbers
-        methods = dict.fromkeys(words.method(number) for number in (values, random, noise, chance) if number)
-        rows.append([row["format"], words.count(values), words.count(bits), words.count(needed), words.count(random),
-                     words.real(noise), words.probability(chance), "; ".join(methods)])  # fmt: skip
+    columns = {
+        "values": "values of one number",
+        "bits": "bits in the vector",
+        "numbers": "numbers needed by any code",
+        "random": "numbers needed by random vectors",
+        "noise": "noise of rounding",
+        "probability": "dot product",
+    }
+    texts = {"noise": words.real, "probability": words.probability}
+    methods = {key: words.method(next((row[key] for row in document["formats"] if row[key]), None)) for key in columns}
+    heads = ["format", *(f"{head} ({methods[key]})" for key, head in columns.items())]
+    rows = [[row["format"], *(texts.get(key, words.count)(row[key]) for key in columns)] for row in document["formats"]]
     return Grid(heads, rows)
 
 
