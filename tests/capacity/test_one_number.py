@@ -2,13 +2,15 @@
 
 import os
 import sys
+from collections import Counter
+from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from locant.capacity.one_number import digits, fp32_code, subset_sum, zipping
+from locant.capacity.one_number import digits, fp32_code, subset_sum, weights, zipping
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=6), st.data())
@@ -29,10 +31,22 @@ def test_whole_numbers_waste_the_exponent():
 
 
 def test_random_weights_follow_their_law():
-    for step in (1e-4, 1e-5, 1e-6):
-        drawn = [digits.random_weights(64, 4, step, np.random.default_rng(seed)) for seed in range(3)]
-        measured, law = np.mean(drawn, axis=0)
-        assert measured == pytest.approx(law, abs=0.05)  # it depends on the weights that were drawn
+    """The published points of 4 of 64, and counting by sets instead of arrays."""
+    drawn = [weights.random_sums(64, 4, (1e-4, 1e-5, 1e-6, 1e-7), np.random.default_rng(seed)) for seed in range(3)]
+    for points, known in zip(zip(*drawn, strict=True), (0.154, 0.672, 0.957, 0.9955), strict=True):
+        assert points[0].best_law == pytest.approx(known, abs=0.002)
+        assert np.mean([point.best for point in points]) == pytest.approx(points[0].best_law, abs=0.05)
+        assert np.mean([point.unique for point in points]) == pytest.approx(points[0].unique_law, abs=0.05)
+
+
+@pytest.mark.parametrize("members", [1, 2, 5])
+def test_random_weights_by_plain_counting(members):
+    (point,) = weights.random_sums(9, members, [0.1], np.random.default_rng(4))
+    drawn = np.random.default_rng(4).standard_normal(9)
+    cells = Counter(round(sum(drawn[list(chosen)]) / 0.1) for chosen in combinations(range(9), members))
+    sets = sum(cells.values())
+    assert point.best == pytest.approx(len(cells) / sets)
+    assert point.unique == pytest.approx(sum(count == 1 for count in cells.values()) / sets)
 
 
 @pytest.mark.parametrize(("tokens", "positions"), [(3000, 1024), (1, 1), (500, 7), (40_000, 100), (2000, 2048)])
@@ -98,10 +112,9 @@ def test_few_strings_are_compressible():
         (lambda: digits.set_to_number([1, 1]), r"expected different members of at least 0, was: \[1, 1\]"),
         (lambda: digits.number_to_set(-1), "expected a sum of at least 0, was: -1"),
         (lambda: digits.distinct_integers((1 << 20, 1 << 20)), "expected two codebooks with at most 2.28 sums"),
-        (
-            lambda: digits.random_weights(100, 9, 0.1, np.random.default_rng(0)),
-            "expected at most 10.7 sets to enumerate",
-        ),
+        (lambda: weights.random_sums(100, 9, [0.1], np.random.default_rng(0)), "expected at most 10.7 sets"),
+        (lambda: weights.random_sums(9, 2, [0.0], np.random.default_rng(0)), r"expected positive steps, was: \[0.0\]"),
+        (lambda: weights.random_sums(9, 10, [0.1], np.random.default_rng(0)), "expected members between 1 and 9 items"),
         (lambda: fp32_code.token_values(98_305, 1024), "expected at most 98304 tokens for 1024 positions .*: 98305"),
         (lambda: fp32_code.decode(np.zeros(2), 4), "expected fp32 sums, was: float64"),
         (lambda: subset_sum.solve([0, 2], 2), r"expected whole weights of at least 1, was: \[0, 2\]"),

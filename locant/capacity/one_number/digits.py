@@ -1,12 +1,13 @@
-"""Whole numbers as codes: digits for one item of each codebook, powers of two for sets, random weights for chance."""
+"""Whole numbers as codes: digits for one item of each codebook, powers of two for sets of items."""
 
 import math
 from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
 
-from locant.capacity.check import check_members, check_one_of_each
+from locant.capacity.check import check_one_of_each
+
+CHUNK = 1 << 20  # sums in memory at a time
 
 
 def join(choice: Sequence[int], sizes: Sequence[int]) -> int:
@@ -60,29 +61,11 @@ def distinct_integers(sizes: Sequence[int], dtype: str = "float32", centred: boo
     """
     if len(sizes) != 2 or math.prod(sizes) > 1 << 28:
         raise ValueError(f"expected two codebooks with at most 2^28 sums, was: {tuple(sizes)}")
-    start = -(math.prod(sizes) // 2) if centred else 0
-    numbers = np.arange(start, start + math.prod(sizes), dtype=np.int64).astype(dtype)
-    return int(1 + np.count_nonzero(np.diff(numbers)))
-
-
-def random_weights(items: int, members: int, step: float, generator: np.random.Generator) -> tuple[float, float]:
-    """``(measured, by the law)``: the probability that the best decoder names the set behind one rounded number.
-
-    Weights are N(0, 1), the sum of `members` of them is rounded to a multiple of `step`, and all ``C(V, K)`` sets are
-    enumerated: of the ``n`` sets in a cell the decoder names one, so cells over sets are right. The law is
-    ``E (1 - exp(-l)) / l`` with ``l = C(V, K) step f(y)``, ``f`` the density of N(0, K).
-    Raises ValueError for sizes out of range or more than 10^7 sets.
-    """
-    check_members(items, members)
-    count = math.comb(items, members)
-    if count > 10**7:
-        raise ValueError(f"expected at most 10^7 sets to enumerate, was: {count}")
-    weights = generator.standard_normal(items)
-    chosen = np.fromiter(
-        (index for each in combinations(range(items), members) for index in each), dtype=np.int32, count=count * members
-    )
-    sums = weights[chosen.reshape(count, members)].sum(1)
-    cells = len(np.unique(np.rint(sums / step)))
-    y = math.sqrt(members) * generator.standard_normal(100_000)
-    rate = count * step * np.exp(-(y**2) / (2 * members)) / math.sqrt(2 * math.pi * members)
-    return cells / count, float(np.mean(-np.expm1(-rate) / np.maximum(rate, 1e-300)))
+    total = math.prod(sizes)
+    first = -(total // 2) if centred else 0
+    found, last = 0, None
+    for start in range(first, first + total, CHUNK):
+        numbers = np.arange(start, min(start + CHUNK, first + total), dtype=np.int64).astype(dtype)
+        found += int(np.count_nonzero(numbers[1:] != numbers[:-1])) + (last is None or bool(numbers[0] != last))
+        last = numbers[-1]
+    return found
