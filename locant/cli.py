@@ -7,16 +7,18 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
 from locant._version import __version__
 from locant.lab.settings import PRESETS, Settings
 
+Options = TypeVar("Options")
 USAGE = f"""locant {__version__}: how should a transformer be told what a token is and where it is?
 
   locant compare     train a small transformer under several positional encodings, and say which is better
+  locant capacity    say how many vectors can be added before they cannot be told apart
   locant encodings   list every encoding with its formula, source and limits
 
 `locant COMMAND --help` shows the options. Every command takes --json.
@@ -82,30 +84,82 @@ def compare(arguments: list[str]) -> int:
 
 
 def _settings(arguments: Sequence[str], preset: str) -> Settings:
+    more = (
+        f"--preset quick|serious sets the defaults below (shown: {preset}). "
+        "--json prints one JSON object on stdout and the progress on stderr."
+    )
+    return _read(Settings, PRESETS[preset], arguments, "compare", more)
+
+
+def _read(kind: type[Options], default: Options, arguments: Sequence[str], command: str, more: str) -> Options:
     """Reads the options. Raises ValueError, in one line, for those that do not exist or do not fit."""
     told = io.StringIO()
     try:
         with redirect_stderr(told):
-            return tyro.cli(
-                Annotated[Settings, tyro.conf.arg(name="")],
+            nameless: Any = Annotated[kind, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff]
+            read: Options = tyro.cli(
+                nameless,
                 args=arguments,
-                default=PRESETS[preset],
-                prog="locant compare",
-                description=f"{Settings.__doc__}\n\n--preset quick|serious sets the defaults below (shown: {preset}). "
-                "--json prints one JSON object on stdout and the progress on stderr.",
+                default=default,
+                prog=f"locant {command}",
+                description=f"{kind.__doc__}\n\n{more}",
             )
+            return read
     except SystemExit as end:
         if not end.code:  # --help
             raise
-    raise ValueError(_unboxed(told.getvalue()))
+    raise ValueError(_unboxed(told.getvalue(), command))
 
 
-def _unboxed(message: str) -> str:
+def _unboxed(message: str, command: str = "compare") -> str:
     """The first paragraph under the title of a message in a box, be it drawn with lines or in ASCII, as one line."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", message)
     _, *lines = [line.strip(" │") for line in plain.splitlines()]
     paragraphs = [list(group) for is_text, group in groupby(lines, lambda line: bool(line.strip("─-"))) if is_text]
-    return f"{' '.join(paragraphs[0]).rstrip('.')}; see locant compare --help"
+    return f"{' '.join(paragraphs[0]).rstrip('.')}; see locant {command} --help"
+
+
+def capacity(arguments: list[str]) -> int:
+    """``locant capacity``: how much can be added before it cannot be taken apart."""
+    as_json = "--json" in arguments
+    arguments = [argument for argument in arguments if argument != "--json"]
+    from locant.capacity.options import Options as Asked
+
+    options = _read(Asked, Asked(), arguments, "capacity", "--json prints one JSON object on stdout.")
+    from locant.capacity.command import run as answer
+
+    document = answer(options, _default_text).to_dict()
+    if options.out is not None:
+        from locant.report.capacity_page import write
+
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "capacity.json").write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
+        write(document, options.out / "report.html")
+    if as_json:
+        print(json.dumps(document, allow_nan=False))
+        return 0
+    from rich.console import Console
+
+    from locant.report.capacity_terminal import sentences, tables
+
+    console = Console(markup=False, width=None if sys.stdout.isatty() else 140)
+    for sentence in sentences(document):
+        console.print(sentence, highlight=False)
+    for each in tables(document):
+        console.print(each)
+    for note in document["notes"]:
+        console.print(f"note: {note}", highlight=False)
+    if options.out is not None:
+        console.print(f"report: {options.out / 'report.html'}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _default_text() -> tuple[str, bytes]:
+    """The text of the comparison's default, to be zipped."""
+    from locant.lab.corpora import load
+
+    text = load("prose")
+    return text.description, bytes(text.train.numpy()) + bytes(text.test.numpy())
 
 
 def encodings(arguments: list[str]) -> int:
@@ -158,4 +212,4 @@ def _take(arguments: list[str], name: str, default: str) -> tuple[str, list[str]
     return default, arguments
 
 
-COMMANDS = {"compare": compare, "encodings": encodings}
+COMMANDS = {"compare": compare, "capacity": capacity, "encodings": encodings}

@@ -1,0 +1,1 @@
+"""How many vectors can be added and still be told apart: laws, simulators, decoders and number formats."""
