@@ -123,7 +123,14 @@ def capacity(
     checked(replace(question, width=1) if solve == "width" else question)
     _fits(question)
     found = None if solve is None else solved(question, solve, decoder)
-    question = question if found is None else found.question
+    zipped = holds.zipped(text[1], text[0]) if figures and text else None
+    return _answer(question if found is None else found.question, tables, found, brute_force, figures, zipped)
+
+
+def _answer(
+    question: Question, tables: list[Table], found: Any, brute_force: bool, figures: bool, zipped: dict[str, Any] | None
+) -> Capacity:
+    """Asks every law the checked question; `found` is what was solved for, if anything."""
     rungs = ladder(question)
     limits = members_limits(adding(question)) if goal != "slot" or question.pair else []
     bits = holds.bits(question)
@@ -146,7 +153,7 @@ def capacity(
         checks=checks(question, brute=brute_force),
         solved=None if found is None else found.row,
         real=measured,
-        zip=holds.zipped(text[1], text[0]) if figures and text else None,
+        zip=zipped,
         curves=curves(question, rungs) if figures else EMPTY,
         notes=tuple(note for table in tables for note in table.notes) + tuple(measured.notes if measured else ()),
     )

@@ -158,7 +158,7 @@ BAD = [
     (lambda: make_filter("dot", table(3, 5) * torch.nan), "finite sums, was: values from nan"),
     (lambda: top(table(2, 5), table(3, 5) / 0, make_filter("dot", table(3, 5)), 1), "finite table, was"),
     (lambda: make_filter("cosine", torch.tensor([[1.0, 0.0], [0.0, 0.0]])), "no rows of zeros, was: row 1"),
-    (lambda: make_filter("whitened", torch.ones(4, 3)), "rows that differ, was: a table of equal rows"),
+    (lambda: make_filter("whitened", torch.ones(4, 3), 2), "rows that differ, was: a table of equal rows"),
     (lambda: make_filter("loud", table(3, 5)), "dot, cosine, centred, whitened, was: loud"),
     (lambda: make_filter("dot", table(3, 5), noise=-1.0), "a finite variance of at least 0, was: -1.0"),
     (lambda: make_filter("dot", torch.ones(3, 5).long()), "floating point, was: torch.int64"),

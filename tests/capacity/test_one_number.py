@@ -65,20 +65,33 @@ def test_all_sums_of_gpt_2_in_one_fp32_number():
     assert fp32_code.errors(50257, 1024) == (51_463_168, 0)
 
 
+def knapsacks(count: int, bits: int) -> list[tuple[list[int], list[int]]]:
+    """Ten drawn knapsacks: weights of so many bits, and half of them as members."""
+    generator, made = np.random.default_rng(0), []
+    for _ in range(10):
+        drawn = [int.from_bytes(generator.bytes(bits // 8), "big") + 1 for _ in range(count)]
+        made.append((drawn, sorted(generator.permutation(count)[: count // 2].tolist())))
+    return made
+
+
+def solved(count: int, bits: int, orders: int = 8) -> int:
+    cases = knapsacks(count, bits)
+    return sum(subset_sum.solve(w, sum(w[index] for index in s), orders=orders) == s for w, s in cases)
+
+
 def test_sparse_knapsacks_are_solved_and_dense_ones_are_not():
-    generator = np.random.default_rng(0)
-
-    def solved(count, bits):
-        right = 0
-        for _ in range(10):
-            weights = [int(generator.integers(1, 1 << 62)) % (1 << bits) + 1 for _ in range(count)]
-            members = sorted(generator.choice(count, count // 2, replace=False).tolist())
-            right += subset_sum.solve(weights, sum(weights[index] for index in members)) == members
-        return right
-
-    assert solved(12, 60) == 10
-    assert solved(30, 20) < 10
+    assert solved(12, 56) == 10
+    assert solved(60, 120) == 10 > solved(60, 120, orders=1)
+    assert solved(30, 16) < 5  # 155 million sets of 15 for two million sums: hardly ever the one that was meant
     assert subset_sum.density([1 << 60] * 12) == pytest.approx(0.2)
+
+
+def test_members_are_found_at_the_ends_and_nothing_where_there_is_nothing():
+    large, _ = knapsacks(10, 48)[0]
+    assert subset_sum.solve(large, large[7]) == [7]
+    assert subset_sum.solve(large, sum(large)) == list(range(10))
+    assert subset_sum.solve(large, sum(large) + 1) is None
+    assert subset_sum.solve([5], 5) == [0]
 
 
 def test_without_the_lattice_library_it_says_what_to_install(monkeypatch):
@@ -118,6 +131,7 @@ def test_few_strings_are_compressible():
         (lambda: fp32_code.token_values(98_305, 1024), "expected at most 98304 tokens for 1024 positions .*: 98305"),
         (lambda: fp32_code.decode(np.zeros(2), 4), "expected fp32 sums, was: float64"),
         (lambda: subset_sum.solve([0, 2], 2), r"expected whole weights of at least 1, was: \[0, 2\]"),
+        (lambda: subset_sum.solve([1, 2], 2, orders=0), "expected at least 1 order to try, was: 0"),
         (lambda: zipping.again(b""), "expected data and at least 1 round, was: 0 bytes, 4 rounds"),
         (lambda: zipping.again(b"a", "rar"), "expected a method of zlib, bz2, lzma, was: rar"),
         (lambda: zipping.compressible_share(0), "expected at least 1 bit, was: 0"),

@@ -13,7 +13,7 @@ from locant.capacity.decoders.memory import Iterative, score_rows, sums_at_a_tim
 from locant.capacity.decoders.message_passing import amp, vamp
 from locant.capacity.decoders.oblique import make_oblique, oblique_pairs, project_out
 from locant.capacity.decoders.pairs import pairs_of
-from locant.capacity.decoders.scores import Score, make_filter, slot_filters, slot_order, slots, top
+from locant.capacity.decoders.scores import Score, best_rows, make_filter, slot_filters, slot_order, slots
 from locant.capacity.decoders.search import exhaustive, meet_in_the_middle
 from locant.capacity.decoders.whitening import whiten
 
@@ -58,10 +58,11 @@ def decode(
     | oblique, project_out, pairs | 2 | projections; maximum likelihood | 2dV, at most V_1 V_2 |
 
     Start with whitened (the default); for more members take ``amp`` with ``whitened=True``, which whitens table and
-    sums first (for successive, beam, omp and amp; trained tables need it), or ``vamp``, the best in noise. `noise` is the variance for each coordinate
-    of what was added to the sums besides, for the decoders that weigh it (whitened, successive of several tables, vamp,
-    and whitening). `memory` bounds the bytes of working memory: of scores and states, not of inputs or prepared copies
-    of the table, for the decoders that hold anything of the size of a table for each sum.
+    sums first (for successive, beam, omp and amp; trained tables need it), or ``vamp``, the best in noise. `noise` is
+    the variance for each coordinate of what was added to the sums besides, for the decoders that weigh it (whitened,
+    successive of several tables, vamp, and whitening). `memory` bounds the bytes of working memory: of scores and
+    states, not of inputs or prepared copies of the table, for the decoders that hold anything of the size of a table
+    for each sum.
 
     Raises:
         ValueError: for a decoder that is unknown or not for this number of tables, `whitened` or `beam` where they
@@ -89,16 +90,16 @@ def decode(
 def _of_one(
     sums: Tensor, table: Tensor, members: int, decoder: str, noise: float, whitened: bool, beam: int, memory: int
 ) -> Tensor:
-    check(sums, table, members)
-    precision, coarsest = sums.dtype, max(sums.dtype, table.dtype, key=lambda kind: torch.finfo(kind).eps)
-    if whitened:
-        sums, table = whiten(sums, table, members, noise=noise)
+    stored = sums.dtype, table.dtype
     sums, table = check(sums, table, members)
+    precision, coarsest = stored[0], max(stored, key=lambda kind: torch.finfo(kind).eps)
+    if whitened:
+        sums, table = whiten(sums, table, members, noise=noise, precision=precision)
     if decoder in SCORES:
         made = make_filter(cast(Score, decoder), table, members, noise=noise, precision=precision)
         batch = min(len(sums), SUMS)
         rows = score_rows(batch, members, memory, table.element_size())
-        return torch.cat([top(sums[some], table, made, members, rows) for some in parts(len(sums), batch)])
+        return torch.cat([best_rows(sums[some], table, made, members, rows) for some in parts(len(sums), batch)])
     if decoder in get_args(Iterative):
         return _iterative(sums, table, members, cast(Iterative, decoder), noise, precision, beam, memory)
     if decoder == "least_squares":

@@ -60,13 +60,13 @@ def make_filter(
       for a Gaussian rest of ``K-1`` rows and noise (linear discriminant; ours adds the floor ``δ``, the rounding of a
       sum in `precision`, the type that the sums are stored in, so that W exists for every table). The default for
       trained tables: common mean, unequal norms and decaying spectra ruin the other three. The correction
-      for drawing without replacement is left out: it only scales Σ.
+      for drawing without replacement is left out: it only scales Σ. For K = 1, W is a multiple of I: centred.
 
-    Cost: 2dV flops for each sum, +2d² for whitened, which also takes ``2d²V + 10d³`` flops once; ``2V`` numbers.
+    Cost: 2dV flops for each sum, +2d² for whitened, which also takes ``4d²V + 10d³`` flops once; ``2V`` numbers.
 
     Raises:
         ValueError: for an unknown kind, bad noise, rows of zeros (cosine) or a table whose rows are all equal
-            (whitened).
+            (whitened, K > 1).
     """
     _check_kind(kind)
     check_noise(noise)
@@ -75,7 +75,7 @@ def make_filter(
         return Filter()
     if kind == "cosine":
         return Filter(scale=check_rows(table).reciprocal())
-    if kind == "centred":
+    if kind == "centred" or members == 1:
         mean = mean_of(table)
         return Filter(members * mean, mean, None, None, _half_squares(table, mean, None))
     mean, covariance = moments(table)
@@ -150,7 +150,11 @@ def top(sums: Tensor, table: Tensor, made: Filter, members: int, chunk: int | No
     members)`` scores are held and never ``batch * items``. Equal scores fall either way: a recovery that counts must
     not rest on a tie.
     """
-    sums, table = check(sums, table, members)
+    return best_rows(*check(sums, table, members), made, members, chunk)
+
+
+def best_rows(sums: Tensor, table: Tensor, made: Filter, members: int, chunk: int | None = None) -> Tensor:
+    """`top` for sums and a table that have been checked."""
     queries = made.queries(sums)
     best, where = queries.new_empty(len(sums), 0), torch.empty(len(sums), 0, dtype=torch.long, device=sums.device)
     for rows in parts(len(table), chunk):

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 
 def density(weights: Sequence[int]) -> float:
     """Items per bit of the largest weight, ``V / log2 max a``. Below 0.9408 a shortest-vector oracle solves almost all
@@ -11,14 +13,32 @@ def density(weights: Sequence[int]) -> float:
     return len(weights) / max(math.log2(max(weights)), 1e-12)
 
 
-def solve(weights: Sequence[int], total: int) -> list[int] | None:
+def solve(
+    weights: Sequence[int], total: int, *, orders: int = 8, generator: np.random.Generator | None = None
+) -> list[int] | None:
     """The members whose weights add up to `total`, by LLL on the lattice of Coster et al. 1992; None if LLL finds none.
 
     Basis rows ``2 e_j + N a_j e_(V+1)`` and ``(1, ..., 1, N total)``: a solution is a vector of +-1 with last entry 0,
-    the shortest there is when the weights are long. LLL is python-flint's (extra `lattice`).
-    Raises ValueError for weights that are not positive, and ModuleNotFoundError, saying what to install, without flint.
+    the shortest there is when the weights are long. LLL, which is python-flint's (extra `lattice`), depends on the
+    order of the rows, so up to `orders` orders are tried: the given one, then random ones of `generator` (default:
+    seed 0). None proves nothing.
+    Raises ValueError for weights that are not positive or no order, and ModuleNotFoundError, saying what to install,
+    without flint.
     """
     _check(weights)
+    if orders < 1:
+        raise ValueError(f"expected at least 1 order to try, was: {orders}")
+    generator = np.random.default_rng(0) if generator is None else generator
+    order = list(range(len(weights)))
+    for _ in range(orders):
+        found = _reduce([weights[index] for index in order], total)
+        if found is not None:
+            return sorted(order[index] for index in found)
+        order = generator.permutation(len(weights)).tolist()
+    return None
+
+
+def _reduce(weights: list[int], total: int) -> list[int] | None:
     try:
         import flint
     except ModuleNotFoundError as error:
