@@ -132,7 +132,7 @@ def _answer(
 ) -> Capacity:
     """Asks every law the checked question; `found` is what was solved for, if anything."""
     rungs = ladder(question)
-    limits = members_limits(adding(question)) if goal != "slot" or question.pair else []
+    limits = members_limits(adding(question)) if question.goal != "slot" or question.pair else []
     bits = holds.bits(question)
     bound = binding(question, rungs, bits, _unrounded(question))
     measured = real(question, tables) if tables else None
