@@ -22,7 +22,7 @@ from locant.capacity.ladder import Rung, adding, ladder, members_limits
 from locant.capacity.laws import Law
 from locant.capacity.question import Question, checked
 from locant.capacity.real import Real, real
-from locant.capacity.sentences import Limits, answer, binding, of_real, verdict
+from locant.capacity.sentences import Limits, answer, binding, of_real, real_verdict, verdict
 from locant.capacity.solving import solved
 from locant.capacity.tables import Table, same_width
 
@@ -142,7 +142,7 @@ def _answer(
     return Capacity(
         question=question,
         tables=tuple(table.name for table in tables),
-        verdict=verdict(rungs),
+        verdict=real_verdict(measured) if measured else verdict(rungs),
         binding=bound[0],
         answer=tuple((of_real(measured) if measured else []) + sentences),
         bits=bits,

@@ -20,7 +20,8 @@ from locant.capacity.state_evolution import amp_members
 LEVEL = 0.5
 STEPS = 28  # points of a line
 PHASE_ITEMS = 4096
-BINS = 60
+BINS = 50
+HITS = 10_000  # scores of added vectors that are drawn
 
 
 def curves(question: Question, rungs: list[Rung]) -> dict[str, Any]:
@@ -123,7 +124,7 @@ def _scores(sets: Question) -> dict[str, Any]:
     table = torch.randn(items, min(width, 2048), generator=generator)
     width = table.shape[1]
     hits, misses = [], []
-    for _ in range(max(8, 2000 // members)):
+    for _ in range(max(8, HITS // members)):
         chosen = torch.randperm(items, generator=generator)[:members]
         total = table[chosen].sum(0)
         scores = table @ total / total.norm()

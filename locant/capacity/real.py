@@ -25,6 +25,7 @@ WORST = 8  # rivals that are listed
 COUNTED = 1 << 28  # sums that are compared for collisions, at most
 PAIR = ("dot", "cosine", "centred", "whitened", "successive", "project_out", "oblique", "pairs")
 SET = ("dot", "cosine", "centred", "whitened", "successive", "omp", "amp")
+BREAKING = "noise per number at which the nearest sampled sums are confused one time in four"
 WORDS = {
     "dot": "dot product",
     "cosine": "cosine",
@@ -121,20 +122,28 @@ def _facts(question: Question, rows: list[Tensor], found: Margins) -> list[dict[
         ("least distance between two rows of the first table", found.tokens),
         ("least distance between two rows of the second table", found.positions),
         ("least distance between two sums", found.least),
-        ("smallest sine of an angle between the two spans (0: a shared direction)", _exact(float(found.sine[0]))),
+        (
+            "smallest sine of an angle between the two spans (0: a shared direction)",
+            _exact(_clear(float(found.sine[0]))),
+        ),
         ("directions that both tables share (sine below 0.001)", _exact(float((found.sine < 1e-3).sum()))),
-        ("noise per number at which the nearest sampled sums are confused one time in four", _exact(_breaking(found))),
+        (BREAKING, _exact(_breaking(found))),
         ("noise per number that rounding adds (root mean square)", _exact(_rounding(question, rows))),
     ]
     if len(rows[0]) * len(rows[1]) <= COUNTED:
         counted = collisions(rows[0], rows[1], question.number_format)
         share = counted.shared / counted.sums
         facts.append((f"share of all {counted.sums} sums that equal another in {question.number_format}",
-                      Estimate(share, share, share, "brute force", counted.sums)))  # fmt: skip
+                      Estimate(share, share, share, "all sums compared")))  # fmt: skip
     if found.sine[0] > 1e-6:
         made = decoders.make_oblique(rows[0], rows[1])
         facts.append(("factor on noise of the oblique projection, at most", _exact(1 / made.sine)))
     return [{"fact": fact, "number": number} for fact, number in facts]
+
+
+def _clear(sine: float) -> float:
+    """Zero for what is zero but for the rounding of float64."""
+    return sine if sine > 1e-12 else 0.0
 
 
 def _breaking(found: Margins) -> float:

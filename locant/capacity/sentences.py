@@ -7,6 +7,7 @@ from locant.capacity.estimate import Estimate
 from locant.capacity.ladder import Rung
 from locant.capacity.laws import Law
 from locant.capacity.question import Question
+from locant.capacity.real import BREAKING, Real
 from locant.report.capacity_words import figure, share, whole
 from locant.report.words import listed
 
@@ -110,18 +111,30 @@ def _breaks(question: Question, limits: Limits, noise: float | None) -> list[str
     return sentences
 
 
-def of_real(real: Any) -> list[str]:
+def of_real(found: Real) -> list[str]:
     """The sentences about real tables."""
-    if not real.decoders:
+    if not found.decoders:
         return []
-    best = max(real.decoders, key=lambda row: row["probability"].value)
-    worst = min(real.decoders, key=lambda row: row["probability"].value)
-    names = " and ".join(table["name"] for table in real.tables)
-    verb = "separable" if best["probability"].value >= SURE else "not safely separable"
-    text = (f"The real tables ({names}) are {verb}: {best['decoder']} recovers {share(best['probability'].value)} of "
-            f"{best['probability'].trials} sums, {worst['decoder']} {share(worst['probability'].value)}.")  # fmt: skip
-    facts = [row for row in real.facts if row["fact"].startswith("noise per number at which")]
+    names = " and ".join(table["name"] for table in found.tables)
+    verb = "separable" if real_verdict(found) == "separable" else "not safely separable"
+    best, worst = (choose(found.decoders, key=_recovered) for choose in (max, min))
+    text = f"The real tables ({names}) are {verb}: {_share_of(best)}, {_share_of(worst)}."
+    facts = [row for row in found.facts if row["fact"] == BREAKING]
     if facts:
         text += (f" What would break it: noise of {figure(facts[0]['number'].value)} per number, at which the nearest "
                  "sampled sums are confused one time in four.")  # fmt: skip
-    return [text]
+    return [text, "What follows is the law of random tables of the same sizes."]
+
+
+def real_verdict(found: Real) -> str:
+    """As `verdict`, by what the decoders did on real sums: separable if one of them missed at most one in a hundred."""
+    return "separable" if max(map(_recovered, found.decoders), default=0.0) >= SURE else "not separable"
+
+
+def _recovered(row: dict[str, Any]) -> float:
+    return float(row["probability"].value)
+
+
+def _share_of(row: dict[str, Any]) -> str:
+    trials = row["probability"].trials
+    return f"{row['decoder']} recovers {round(_recovered(row) * trials)} of {trials} sums"

@@ -63,7 +63,8 @@ def lines(
             alt.Chart(data(spans)).mark_rule(opacity=0.5, clip=True).encode(across, low, alt.Y2("high:Q"), look[0])
         )
     if marked:
-        layers.append(alt.Chart(data(points)).mark_point(filled=True, size=30, opacity=1).encode(across, up, look[0]))
+        spot = alt.Fill("name:N", scale=alt.Scale(domain=names, range=_colours(names, theme)), legend=None)
+        layers.append(alt.Chart(data(points)).mark_circle(size=30, opacity=1).encode(across, up, spot))
     for rule in rules:
         upright = alt.Chart(data([{"x": rule.x}])).encode(across)
         layers.append(upright.mark_rule(color=theme.muted, strokeDash=[2, 3]))
@@ -79,7 +80,7 @@ def histogram(theme: Theme, bars: Points, curve: Points, x: Axis, y: Axis) -> di
 
     data = Data()
     names = list(dict.fromkeys(point["name"] for point in [*bars, *curve]))
-    colour, dash = _look(names, theme)
+    colour, dash = _look(names, theme, "square")
     across, up = _encoded(x, "x"), _encoded(y, "y")
     layers = [alt.Chart(data(bars)).mark_rect(opacity=0.35).encode(across, alt.X2("x2:Q"), up, alt.Y2(datum=0), colour)]
     if curve:
@@ -100,24 +101,36 @@ def _scale(axis: Axis) -> Any:
 def _encoded(axis: Axis, channel: str) -> Any:
     import altair as alt
 
-    options: dict[str, Any] = {"format": axis.format, "title": axis.title, "grid": channel == "y", "labelOverlap": True}
+    options: dict[str, Any] = {
+        "format": axis.format,
+        "title": axis.title,
+        "grid": channel == "y",
+        "labelOverlap": True,
+        "labelExpr": "datum.value == 0 ? '0' : datum.label",
+    }
     options |= {"tickCount": 6} if axis.ticks is None else {"values": list(axis.ticks)}
     kind = alt.X if channel == "x" else alt.Y
     return kind(f"{channel}:Q", scale=_scale(axis), axis=alt.Axis(**options))
 
 
-def _look(names: Sequence[str], theme: Theme) -> tuple[Any, Any]:
+def _look(names: Sequence[str], theme: Theme, symbol: str = "stroke") -> tuple[Any, Any]:
     """Colour and dash of each name; one legend shows both."""
     import altair as alt
 
-    hue = 0 if theme.name == "light" else 1
-    colours = [HUES[index % len(HUES)][hue] for index in range(len(names))]
+    colours = _colours(names, theme)
     dashes = [DASHES[index % len(DASHES)] for index in range(len(names))]
-    legend = alt.Legend(title=None, symbolSize=400, symbolStrokeWidth=2.5, labelLimit=0, rowPadding=6)
+    legend = alt.Legend(
+        title=None, symbolType=symbol, symbolSize=300, symbolStrokeWidth=2.5, labelLimit=0, rowPadding=6
+    )
     return (
         alt.Color("name:N", scale=alt.Scale(domain=list(names), range=colours), legend=legend),
         alt.StrokeDash("name:N", scale=alt.Scale(domain=list(names), range=dashes), legend=legend),
     )
+
+
+def _colours(names: Sequence[str], theme: Theme) -> list[str]:
+    hue = 0 if theme.name == "light" else 1
+    return [HUES[index % len(HUES)][hue] for index in range(len(names))]
 
 
 def _config(theme: Theme) -> dict[str, Any]:

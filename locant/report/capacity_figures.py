@@ -12,6 +12,7 @@ from locant.report.svg import both_themes
 Document = Mapping[str, Any]
 Point = Mapping[str, Any]
 WIDTHS = tuple(2**power for power in range(0, 17, 2))
+TENS = tuple(10**power for power in range(13))
 
 
 def ladder(document: Document) -> Figure | None:
@@ -26,7 +27,7 @@ def ladder(document: Document) -> Figure | None:
         "ladder",
         "How wide must the vector be? One line for each decoder",
         "Across: how many numbers the sum has, on a scale that doubles. Up: the probability that every added vector is "
-        "named correctly. A line further left needs a shorter vector. Dashed upright: the width that was asked about.",
+        f"named correctly. A line further left needs a shorter vector.{_marked(points, asked)}",
         points,
         ("decoder", "width", "probability"),
         lambda theme: lines(theme, _xy(points), x, y, rules=_rules(points, asked)),
@@ -42,14 +43,14 @@ def capacity(document: Document) -> Figure | None:
     wall = next((point["name"] for point in points if point.get("wall")), None)
     values = [point["y"]["value"] for point in points if point["y"]["value"] > 0]
     x = Axis("numbers in the vector (width)", "log", _span(points), "d", WIDTHS)
-    y = Axis("vectors that can be added", "log", (max(1, min(values)), max(values) * 1.2), "~s")
+    y = Axis("vectors that can be added", "log", (max(1, min(values)), max(values) * 1.2), "~s", TENS)
     level = f"{document['curves']['level']:g}"
     return _drawn(
         "capacity",
         "How many vectors can be added?",
         f"Across: width. Up: the largest number of vectors of one table of {words.whole(document['curves']['items'])} "
-        f"that are all recovered with probability {level}; both scales double. Shaded: impossible for any decoder, "
-        "because there are more sets than the numbers have values.",
+        f"that are all recovered with probability {level}; both scales are logarithmic. Shaded: impossible for any "
+        "decoder, because there are more sets than the numbers have values.",
         points,
         ("decoder", "width", "vectors"),
         lambda theme: lines(theme, _xy(points), x, y, wall=wall, rules=_rules(points, document["question"]["width"])),
@@ -89,8 +90,8 @@ def phase(document: Document) -> Figure | None:
         "phase",
         "Phase diagram: where each decoder changes from working to failing",
         "Across: width divided by the number of items in the table. Up: the share of the items that is added. Below a "
-        "line its decoder recovers the set, above it fails. Where both shares are large the number of items no longer "
-        "matters, only these two ratios.",
+        "line its decoder recovers the set, above it fails. More than half of the table is not shown: there are fewer "
+        "such sets again.",
         points,
         ("decoder", "width / items", "members / items"),
         lambda theme: lines(theme, _xy(points), x, y),
@@ -106,8 +107,8 @@ def scores(document: Document) -> Figure | None:
     bars, law = found["bars"], found["law"]
     drawn = [{**bar, "y": bar["y"]["value"]} for bar in bars]
     over = [{**point, "y": point["y"]["value"]} for point in law]
-    x = Axis("score: dot product with the sum, divided by the length of the sum", format="~g")
-    y = Axis("density", format="~g")
+    x = Axis("score: dot product with the sum, divided by the length of the sum", format="~f")
+    y = Axis("density", format="~f")
     caption = (
         f"What a decoder sees. Across: the score of each item of the table, for sums of {found['members']} of "
         f"{words.whole(found['items'])} vectors with {found['width']} numbers. Bars: simulation. Lines: the law. "
@@ -138,7 +139,9 @@ def rounds(document: Document) -> Figure | None:
         "zip",
         "A zip of a zip of a zip",
         f"Up: the size of {zipped['text']} after each round. The first round removes what repeats; what is left has "
-        "nothing to remove, and every further round adds its own header. The same counting limits sums of vectors.",
+        "nothing to remove, and every further round adds its own header. No lossless method can shorten more than a "
+        f"share of {words.share(zipped['bound']['value'])} of all texts by {zipped['saved']} bits or more (counting), "
+        "and the same counting limits sums of vectors.",
         points,
         ("text", "round", "bytes"),
         lambda theme: lines(theme, _xy(points), x, y, marked=True),
@@ -171,7 +174,7 @@ def gaps(document: Document) -> Figure | None:
     if not bars:
         return None
     drawn = [{**bar, "y": bar["y"]["value"]} for bar in bars]
-    x, y = Axis("distance to the nearest other sum", format="~g"), Axis("sampled sums", format="d")
+    x, y = Axis("distance to the nearest other sum", format="~f"), Axis("sampled sums", format="d")
     grid = Grid(
         ["sums", "distance from", "distance to", "count", "method"],
         [[b["name"], words.figure(b["x"]), words.figure(b["x2"]), words.count(b["y"]), words.method(b["y"])]
@@ -193,6 +196,10 @@ def _xy(points: Sequence[Point]) -> list[dict[str, Any]]:
 
 def _span(points: Sequence[Point]) -> tuple[float, float]:
     return min(point["x"] for point in points), max(point["x"] for point in points)
+
+
+def _marked(points: Sequence[Point], asked: float) -> str:
+    return " Dashed upright: the width that was asked about." if _rules(points, asked) else ""
 
 
 def _rules(points: Sequence[Point], asked: float) -> list[Rule]:

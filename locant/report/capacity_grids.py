@@ -12,10 +12,10 @@ Document = Mapping[str, Any]
 def ladder(document: Document) -> Grid:
     """Each decoder's probability, and the width that it needs for the targets."""
     targets = document["question"]["targets"]
-    heads = ["decoder", "probability", *(f"width for {target:g}" for target in targets), "method", "source"]
+    heads = ["decoder", "probability", *(f"width for {target:g}" for target in targets), "method"]
     rows = [
         [row["decoder"], words.probability(row["probability"]), *(words.count(n) for n in row["widths"]),
-         words.method(row["probability"] or next((n for n in row["widths"] if n), None)), row["source"]]
+         words.method(row["probability"] or next((n for n in row["widths"] if n), None))]
         for row in document["ladder"]
     ]  # fmt: skip
     return Grid(heads, rows)
@@ -24,13 +24,20 @@ def ladder(document: Document) -> Grid:
 def adding(document: Document) -> Grid:
     """How many members each decoder takes."""
     targets = document["question"]["targets"]
-    heads = ["decoder", *(f"vectors for {target:g}" for target in targets), "method", "source"]
+    heads = ["decoder", *(f"vectors for {target:g}" for target in targets), "method"]
     rows = [
         [row["decoder"], *(words.count(n) for n in row["members"]),
-         words.method(next((n for n in row["members"] if n), None)), row["source"]]
+         words.method(next((n for n in row["members"] if n), None))]
         for row in document["adding"]
     ]  # fmt: skip
     return Grid(heads, rows)
+
+
+def decoders(document: Document) -> Grid:
+    """What each decoder does and where its law comes from."""
+    known = {row["decoder"]: row for row in [*document["ladder"], *document["adding"]]}
+    rows = [[row["decoder"], row["does"], row["source"]] for row in known.values()]
+    return Grid(["decoder", "what it does", "source of its law"], rows)
 
 
 def formats(document: Document) -> Grid:

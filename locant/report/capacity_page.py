@@ -59,7 +59,10 @@ def _ladder(document: Document) -> Section:
         "The ladder of decoders",
         "All decoders see the same sum. The cheap ones look at one vector at a time and take the others for noise; the "
         "dear ones explain the whole sum at once. The last lines are limits that no decoder passes.",
-        [("At the width that was asked about, and the width that each needs.", grids.ladder(document))],
+        [
+            ("At the width that was asked about, and the width that each needs.", grids.ladder(document)),
+            ("What they do.", grids.decoders(document)),
+        ],
         _some(figures.ladder(document)),
     )
 

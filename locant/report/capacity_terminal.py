@@ -19,6 +19,7 @@ SIGNS = {"·": "x", "⁻": "-", **{raised: str(digit) for digit, raised in enume
 def tables(document: Document) -> list[Table]:
     """The ladder, what is added, real tables, number formats, one number and the checks, each with its methods."""
     found = [("Decoders", grids.ladder(document)),
+             ("What the decoders do", grids.decoders(document)),
              ("How many vectors of the first table can be added", grids.adding(document)),
              ("Number formats", grids.formats(document)), ("One number", grids.one_number(document)),
              ("Formula, simulation, brute force", grids.checks(document))]  # fmt: skip
