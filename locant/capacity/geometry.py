@@ -52,18 +52,20 @@ def spectrum(rows: Tensor) -> tuple[Tensor, Tensor]:
     return values.flip(0).clamp_min(0), vectors.flip(1)
 
 
-def sines(first: Tensor, second: Tensor) -> Tensor:
+def sines(first: Tensor, second: Tensor, share: float = 1.0) -> Tensor:
     """Sines of the principal angles between the spans of two centred tables, smallest first (Björck and Golub 1973).
 
     The spans hold every difference of two rows. A sine of 0 is a direction that both tables use, so that a difference
     of tokens can look like a difference of positions; there are at least ``rank_1 + rank_2 - width`` of them. Computed
     as the singular values of ``(I - Q_1 Q_1') Q_2``, which, unlike the arc cosine, resolves small angles.
+    With a `share` below 1 each span is that of the leading directions which hold so much of the table's variance.
     Returns min(rank_1, rank_2) values, float64.
     """
     bases = []
     for rows in (first, second):
         values, vectors = spectrum(rows)
-        bases.append(vectors[:, : _rank(values, rows)])
+        held = int((values.cumsum(0) / values.sum() < share).sum()) + 1
+        bases.append(vectors[:, : min(_rank(values, rows), held)])
     wide, narrow = sorted(bases, key=lambda basis: -basis.shape[1])
     outside = narrow - wide @ (wide.T @ narrow)
     return torch.linalg.svdvals(outside).flip(0).clamp(0, 1)

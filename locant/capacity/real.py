@@ -14,7 +14,7 @@ from locant.capacity.collisions import collisions
 from locant.capacity.decoders import decode
 from locant.capacity.estimate import Estimate, from_counts
 from locant.capacity.formats import number_format
-from locant.capacity.geometry import shape
+from locant.capacity.geometry import shape, sines
 from locant.capacity.margins import Margins, draw, margins
 from locant.capacity.question import Question
 from locant.capacity.tables import Table
@@ -22,6 +22,7 @@ from locant.capacity.tables import Table
 SUMS = 512  # decoded by each cheap decoder
 FEW = 64  # decoded by maximum likelihood, and whose margins are measured
 WORST = 8  # rivals that are listed
+LEADING = 0.99  # of the variance, held by the directions whose angles are drawn
 COUNTED = 1 << 28  # sums that are compared for collisions, at most
 PAIR = ("dot", "cosine", "centred", "whitened", "successive", "project_out", "oblique", "pairs")
 SET = ("dot", "cosine", "centred", "whitened", "successive", "omp", "amp")
@@ -68,7 +69,9 @@ def real(question: Question, tables: Sequence[Table]) -> Real:
     if len(tables) != 2:
         return Real(measured, tried, [], [], [], [], notes)
     found = margins(rows[0], rows[1], FEW, generator)
-    return Real(measured, tried, _facts(question, rows, found), _rivals(found), _gaps(found), _angles(found), notes)
+    leading = sines(rows[0], rows[1], LEADING)
+    facts = _facts(question, rows, found, leading)
+    return Real(measured, tried, facts, _rivals(found), _gaps(found), _angles(leading), notes)
 
 
 def _shape(table: Table) -> dict[str, Any]:
@@ -117,7 +120,7 @@ def _decoded(
     return found, notes
 
 
-def _facts(question: Question, rows: list[Tensor], found: Margins) -> list[dict[str, Any]]:
+def _facts(question: Question, rows: list[Tensor], found: Margins, leading: Tensor) -> list[dict[str, Any]]:
     facts = [
         ("least distance between two rows of the first table", found.tokens),
         ("least distance between two rows of the second table", found.positions),
@@ -126,7 +129,7 @@ def _facts(question: Question, rows: list[Tensor], found: Margins) -> list[dict[
             "smallest sine of an angle between the two spans (0: a shared direction)",
             _exact(_clear(float(found.sine[0]))),
         ),
-        ("directions that both tables share (sine below 0.001)", _exact(float((found.sine < 1e-3).sum()))),
+        ("the same of the directions with 99 % of the variance", _exact(_clear(float(leading[0])))),
         (BREAKING, _exact(_breaking(found))),
         ("noise per number that rounding adds (root mean square)", _exact(_rounding(question, rows))),
     ]
@@ -185,7 +188,8 @@ def _gaps(found: Margins, bins: int = 16) -> list[dict[str, Any]]:
     ]
 
 
-def _angles(found: Margins) -> list[dict[str, Any]]:
+def _angles(leading: Tensor) -> list[dict[str, Any]]:
     return [
-        {"name": "the two tables", "x": index, "y": _exact(float(sine))} for index, sine in enumerate(found.sine, 1)
+        {"name": "the two tables", "x": index, "y": _exact(_clear(float(sine)))}
+        for index, sine in enumerate(leading, 1)
     ]

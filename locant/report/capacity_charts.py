@@ -68,8 +68,8 @@ def lines(
     for rule in rules:
         upright = alt.Chart(data([{"x": rule.x}])).encode(across)
         layers.append(upright.mark_rule(color=theme.muted, strokeDash=[2, 3]))
-        word = upright.mark_text(align="left", baseline="top", dx=5, color=theme.muted, fontSize=12)
-        layers.append(word.encode(y=alt.value(2), text=alt.value(rule.text)))
+        word = upright.mark_text(align="center", baseline="bottom", color=theme.muted, fontSize=12)
+        layers.append(word.encode(y=alt.value(-4), text=alt.value(rule.text)))
     chart = alt.layer(*layers).properties(width=WIDTH, height=HEIGHT)
     return data.specification(chart.properties(config=_config(theme)))
 
@@ -80,7 +80,7 @@ def histogram(theme: Theme, bars: Points, curve: Points, x: Axis, y: Axis) -> di
 
     data = Data()
     names = list(dict.fromkeys(point["name"] for point in [*bars, *curve]))
-    colour, dash = _look(names, theme, "square")
+    colour, dash = _look(names, theme, "square", 0.5)
     across, up = _encoded(x, "x"), _encoded(y, "y")
     layers = [alt.Chart(data(bars)).mark_rect(opacity=0.35).encode(across, alt.X2("x2:Q"), up, alt.Y2(datum=0), colour)]
     if curve:
@@ -113,14 +113,20 @@ def _encoded(axis: Axis, channel: str) -> Any:
     return kind(f"{channel}:Q", scale=_scale(axis), axis=alt.Axis(**options))
 
 
-def _look(names: Sequence[str], theme: Theme, symbol: str = "stroke") -> tuple[Any, Any]:
+def _look(names: Sequence[str], theme: Theme, symbol: str = "stroke", opacity: float = 1) -> tuple[Any, Any]:
     """Colour and dash of each name; one legend shows both."""
     import altair as alt
 
     colours = _colours(names, theme)
     dashes = [DASHES[index % len(DASHES)] for index in range(len(names))]
     legend = alt.Legend(
-        title=None, symbolType=symbol, symbolSize=300, symbolStrokeWidth=2.5, labelLimit=0, rowPadding=6
+        title=None,
+        symbolType=symbol,
+        symbolSize=300,
+        symbolStrokeWidth=2.5,
+        symbolOpacity=opacity,
+        labelLimit=0,
+        rowPadding=6,
     )
     return (
         alt.Color("name:N", scale=alt.Scale(domain=list(names), range=colours), legend=legend),

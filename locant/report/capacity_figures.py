@@ -159,8 +159,9 @@ def angles(document: Document) -> Figure | None:
     return _drawn(
         "angles",
         "How separate are the directions of the two tables?",
-        "One value for each direction of the smaller table: 0 is a direction that both tables use, 1 one that only "
-        "one of them uses. Projecting a direction of sine s out multiplies noise by 1/s.",
+        "For each table the directions that hold 99 % of its variance. One value for each direction of the table with "
+        "fewer: 0 is a direction that both tables use, 1 one that only one of them uses. Projecting out a direction of "
+        "sine s multiplies noise by 1/s.",
         points,
         ("table pair", "direction", "sine"),
         lambda theme: lines(theme, _xy(points), x, y),

@@ -120,7 +120,7 @@ def _real(document: Document) -> Section | None:
     return Section(
         "real",
         "The real tables",
-        "The laws above hold for random vectors. Rows of trained tables share a mean, differ in length and crowd into "
+        "The laws below hold for random vectors. Rows of trained tables share a mean, differ in length and crowd into "
         "few directions, which is measured here; the decoders are tried on sums of the rows themselves.",
         tables,
         _some(figures.gaps(document), figures.angles(document)),
@@ -139,7 +139,7 @@ def _checks(document: Document) -> Section:
 
 
 SECTIONS: tuple[Callable[[Document], Section | None], ...] = (
-    _ladder, _real, _adding, _formats, _one_number, _checks,
+    _real, _ladder, _adding, _formats, _one_number, _checks,
 )  # fmt: skip
 
 

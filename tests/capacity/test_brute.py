@@ -1,6 +1,7 @@
 """Brute force against the exact law, the simulators and plain loops, in chunks, with any table."""
 
 import math
+from itertools import combinations
 
 import pytest
 import torch
@@ -77,6 +78,27 @@ def test_a_table_against_plain_loops(goal):
     assert 0.05 < share < 0.9
     threshold = 0.6 if goal == "membership" else None
     assert near(brute_force(table, members=2, goal=goal, threshold=threshold, trials=6000), share)
+
+
+@pytest.mark.parametrize("form", ["1bit", "int4", None])
+def test_ties_of_sign_vectors_are_counted_in_whole_numbers(form):
+    """Every triple of 13 sign vectors of width 11, by whole numbers; ties are common."""
+    table = torch.randint(0, 2, (13, 11), generator=torch.Generator().manual_seed(2)) * 2 - 1
+    won, tied = 0, 0
+    for chosen in combinations(range(13), 3):
+        total = table[list(chosen)].sum(0)  # -3, -1, 1 or 3, never 0
+        if form == "1bit":
+            total = total.sign()
+        if form == "int4":
+            total = (total * (7 / total.abs().max())).round().long()
+        scores = (table @ total).tolist()
+        least = min(scores[index] for index in chosen)
+        most = max(score for index, score in enumerate(scores) if index not in chosen)
+        won, tied = won + (least > most), tied + (least == most)
+    sets = math.comb(13, 3)
+    assert tied > 0.1 * sets
+    found = brute_force(table.float(), members=3, format_name=form, trials=20_000)
+    assert found.value == pytest.approx(won / sets, abs=0.01)
 
 
 def test_tables_against_plain_loops():

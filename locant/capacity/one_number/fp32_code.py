@@ -34,18 +34,17 @@ def token_values(tokens: int, positions: int) -> np.ndarray:
 
 
 def decode(sums: np.ndarray, positions: int) -> tuple[np.ndarray, np.ndarray]:
-    """``(value of the token, position)`` of fp32 sums: ``e = floor(log2 y)``, ``p = (floor(y) - 2^e) mod P``, the rest.
+    """``(value of the token, position)`` of fp32 sums: ``p = floor(y) mod P``, and the token's value is the rest.
 
-    No table is searched. The index of a token is that of its value in the sorted `token_values`.
+    P is the next power of two of `positions`, which divides both 2^e and every base. No table is searched. The index of
+    a token is that of its value in `token_values`, which ascend.
     Raises ValueError for anything but fp32.
     """
     if sums.dtype != np.float32:
         raise ValueError(f"expected fp32 sums, was: {sums.dtype}")
     block = 1 << max(0, (positions - 1).bit_length())
-    whole = np.floor(sums).astype(np.int64)
-    binade = np.left_shift(1, np.frexp(sums)[1].astype(np.int64) - 1)
-    position = (whole - binade) % block
-    return (sums - position.astype(np.float32)), position
+    position = np.floor(sums).astype(np.int64) & (block - 1)
+    return sums - position.astype(np.float32), position
 
 
 def errors(tokens: int, positions: int, chunk: int = 512) -> tuple[int, int]:
