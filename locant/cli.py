@@ -19,6 +19,7 @@ USAGE = f"""locant {__version__}: how should a transformer be told what a token 
 
   locant compare     train a small transformer under several positional encodings, and say which is better
   locant capacity    say how many vectors can be added before they cannot be told apart
+  locant xray        measure what a trained model does with position
   locant encodings   list every encoding with its formula, source and limits
 
 `locant COMMAND --help` shows the options. Every command takes --json.
@@ -108,15 +109,22 @@ def _read(kind: type[Options], default: Options, arguments: Sequence[str], comma
     except SystemExit as end:
         if not end.code:  # --help
             raise
-    raise ValueError(_unboxed(told.getvalue(), command))
+    raise ValueError(_unboxed(told.getvalue(), f"locant {command}"))
 
 
-def _unboxed(message: str, command: str = "compare") -> str:
+def xray(arguments: list[str]) -> int:
+    """``locant xray``: always 0; what cannot be measured is in the report with its reason."""
+    from locant.xray.command import command
+
+    return command(arguments, _unboxed)
+
+
+def _unboxed(message: str, command: str = "locant compare") -> str:
     """The first paragraph under the title of a message in a box, be it drawn with lines or in ASCII, as one line."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", message)
     _, *lines = [line.strip(" │") for line in plain.splitlines()]
     paragraphs = [list(group) for is_text, group in groupby(lines, lambda line: bool(line.strip("─-"))) if is_text]
-    return f"{' '.join(paragraphs[0]).rstrip('.')}; see locant {command} --help"
+    return f"{' '.join(paragraphs[0]).rstrip('.')}; see {command} --help"
 
 
 def capacity(arguments: list[str]) -> int:
@@ -212,4 +220,4 @@ def _take(arguments: list[str], name: str, default: str) -> tuple[str, list[str]
     return default, arguments
 
 
-COMMANDS = {"compare": compare, "capacity": capacity, "encodings": encodings}
+COMMANDS = {"compare": compare, "capacity": capacity, "xray": xray, "encodings": encodings}

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "encodings": set(),
     "model": {"encodings"},
     "lab": {"encodings", "model", "report"},
-    "xray": {"encodings", "model", "report"},
+    "xray": {"encodings", "model", "lab", "report"},  # of the lab: its texts, its tasks, and what its runs left
     "capacity": {"encodings", "report"},
     "report": set(),
 }

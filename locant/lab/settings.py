@@ -62,6 +62,8 @@ class Settings:
     """Smaller differences are equivalent: a share of the reference's bits per byte; for accuracies, as it is."""
     curve_points: int = 8
     """Times at which the test value is measured during training."""
+    snapshots: int = 1
+    """How often each run keeps its weights for `locant xray`: 0 never, 1 at the end, more: also on the way."""
     attention: Literal["auto", "dense", "sdpa"] = "auto"
     """How attention is computed; auto: fused where the encoding allows it."""
     builders: Path | None = None
@@ -79,7 +81,7 @@ class Settings:
         for name in ("seeds", "width", "heads", "layers", "context", "batch", "eval_tokens", "curve_points"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected --{name.replace('_', '-')} of at least 1, was: {getattr(self, name)}")
-        for name in ("workers", "margin", "weight_decay"):
+        for name in ("workers", "margin", "weight_decay", "snapshots"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"expected --{name.replace('_', '-')} of at least 0, was: {getattr(self, name)}")
         if self.columns is not None and self.columns < 1:
