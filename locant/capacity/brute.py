@@ -12,7 +12,7 @@ from locant.capacity.estimate import Estimate, from_clusters, from_counts
 from locant.capacity.formats import NumberFormat
 from locant.capacity.simulate import check_code_and_format, check_question, draw, stored
 
-ROWS = 4096  # code vectors whose scores are in memory at a time
+ROWS = 1024  # code vectors whose scores are in memory at a time
 BATCH = 1024  # trials whose scores are in memory at a time
 
 

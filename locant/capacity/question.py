@@ -60,11 +60,11 @@ def checked(question: Question) -> Question:
     Raises ValueError, in one line, for sizes out of range, more members than items, an unknown code, goal or format,
     negative noise, probabilities outside (0, 1), or goals and codes that the laws do not cover.
     """
+    if not question.items or min(question.items) < 2:
+        raise ValueError(f"expected at least 2 items in each table, was: {_sizes(question.items)}")
     for name, value in (("width", question.width), ("members", question.members)):
         if value < 1:
             raise ValueError(f"expected a {name} of at least 1, was: {value}".replace("a members", "members"))
-    if not question.items or min(question.items) < 2:
-        raise ValueError(f"expected at least 2 items in each table, was: {_sizes(question.items)}")
     if question.code not in CODES:
         raise ValueError(f"expected a code of {', '.join(CODES)}, was: {question.code}")
     if question.goal not in GOALS:

@@ -55,13 +55,11 @@ def lines(
         edge = [{**point, "top": y.domain[1] if y.domain else 1} for point in points if point["name"] == wall]
         area = alt.Chart(data(edge)).mark_area(color=theme.band, opacity=0.9)
         layers.append(area.encode(across, up, alt.Y2("top:Q")))
-    layers.append(alt.Chart(data(points)).mark_line(strokeWidth=2, clip=True).encode(across, up, *look))
+    layers.append(alt.Chart(data(points)).mark_line(strokeWidth=2).encode(across, up, *look))
     spans = [point for point in points if point.get("low", point["y"]) < point.get("high", point["y"])]
     if spans:
         low = alt.Y("low:Q", scale=_scale(y), title=y.title)
-        layers.append(
-            alt.Chart(data(spans)).mark_rule(opacity=0.5, clip=True).encode(across, low, alt.Y2("high:Q"), look[0])
-        )
+        layers.append(alt.Chart(data(spans)).mark_rule(opacity=0.5).encode(across, low, alt.Y2("high:Q"), look[0]))
     if marked:
         spot = alt.Fill("name:N", scale=alt.Scale(domain=names, range=_colours(names, theme)), legend=None)
         layers.append(alt.Chart(data(points)).mark_circle(size=30, opacity=1).encode(across, up, spot))

@@ -48,7 +48,7 @@ def plain(text: str) -> str:
 def _table(title: str, grid: Grid) -> Table:
     table = Table(title=Text(title), box=SIMPLE_HEAD, title_justify="left")
     for head in grid.heads:
-        table.add_column(Text(head), overflow="fold")
+        table.add_column(Text(plain(head)), overflow="fold")
     for row in grid.rows:
         table.add_row(*(Text(plain(cell)) for cell in row))
     return table

@@ -179,7 +179,7 @@ NAN = torch.full((4, 4), torch.nan)
         (lambda: brute_force(8, 10, 2, accumulate=True), "expected a format to accumulate in, was: None"),
         (lambda: brute_force(8, 10, 2, goal="x"), "expected a goal of set, slot, membership, was: x"),
         (lambda: brute_force(8, 10, 2, goal="membership"), "expected a threshold for goal membership"),
-        (lambda: brute_force(8, 10, 2, trials=0), "expected at least 1 trial, codebook and row, was: 0, 8, 4096"),
+        (lambda: brute_force(8, 10, 2, trials=0), "expected at least 1 trial, codebook and row, was: 0, 8, 1024"),
         (lambda: brute_force(NAN, members=2), r"expected a finite table .*, was: \[4, 4\]"),
         (lambda: brute_force(torch.ones(4), members=2), r"expected a finite table .*, was: \[4\]"),
         (lambda: brute_force(torch.ones(4, 2), 4), "expected no number of items beside a table, was: 4"),
