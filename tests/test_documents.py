@@ -66,17 +66,18 @@ def test_commands_in_the_readme_are_targets_of_the_makefile():
     used = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text()))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert used <= targets
-    assert {"run", "test", "check", "bench", "docs"} <= targets
+    assert {"run", "test", "check", "bench", "docs", "models"} <= targets
 
 
 def test_options_in_the_readme_exist():
     from dataclasses import fields
 
-    from locant.capacity.options import Options
+    from locant.capacity.options import Options as Sums
     from locant.lab.settings import Settings
+    from locant.xray.options import Options as Xray
 
-    known = {field.name.replace("_", "-") for field in fields(Settings)} | {"preset", "json", "index-url"}
-    known |= {field.name.replace("_", "-") for field in fields(Options)}
+    known = {field.name.replace("_", "-") for kind in (Settings, Sums, Xray) for field in fields(kind)}
+    known |= {"preset", "json", "index-url"}
     used = set(re.findall(r"--([a-z][a-z-]*)", (ROOT / "README.md").read_text()))
     assert used <= known
 

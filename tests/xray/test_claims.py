@@ -33,9 +33,9 @@ def overlap(value, low=0.4, high=0.6):
             **numbers(M3__wiener_token=0.9, M3__wiener_position=0.8)}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("value", "verdict"), [(0.1, "holds"), (0.39, "holds"), (0.45, "undecided"), (0.5, "undecided"), (0.7, "fails")]
-)
+@pytest.mark.parametrize(("value", "verdict"), [
+    (0.1, "holds"), (0.39, "holds"), (0.45, "undecided"), (0.5, "undecided"), (0.7, "fails"),
+])  # fmt: skip
 def test_tables_are_apart_only_below_the_range_of_chance(value, verdict):
     found, text, _ = claims.learned_mixture(setting(), overlap(value))
     assert found == verdict
