@@ -7,16 +7,18 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
 from locant._version import __version__
 from locant.lab.settings import PRESETS, Settings
 
+Options = TypeVar("Options")
 USAGE = f"""locant {__version__}: how should a transformer be told what a token is and where it is?
 
   locant compare     train a small transformer under several positional encodings, and say which is better
+  locant capacity    say how many vectors can be added before they cannot be told apart
   locant xray        measure what a trained model does with position
   locant encodings   list every encoding with its formula, source and limits
 
@@ -83,22 +85,31 @@ def compare(arguments: list[str]) -> int:
 
 
 def _settings(arguments: Sequence[str], preset: str) -> Settings:
+    more = (
+        f"--preset quick|serious sets the defaults below (shown: {preset}). "
+        "--json prints one JSON object on stdout and the progress on stderr."
+    )
+    return _read(Settings, PRESETS[preset], arguments, "compare", more)
+
+
+def _read(kind: type[Options], default: Options, arguments: Sequence[str], command: str, more: str) -> Options:
     """Reads the options. Raises ValueError, in one line, for those that do not exist or do not fit."""
     told = io.StringIO()
     try:
         with redirect_stderr(told):
-            return tyro.cli(
-                Annotated[Settings, tyro.conf.arg(name="")],
+            nameless: Any = Annotated[kind, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff]
+            read: Options = tyro.cli(
+                nameless,
                 args=arguments,
-                default=PRESETS[preset],
-                prog="locant compare",
-                description=f"{Settings.__doc__}\n\n--preset quick|serious sets the defaults below (shown: {preset}). "
-                "--json prints one JSON object on stdout and the progress on stderr.",
+                default=default,
+                prog=f"locant {command}",
+                description=f"{kind.__doc__}\n\n{more}",
             )
+            return read
     except SystemExit as end:
         if not end.code:  # --help
             raise
-    raise ValueError(_unboxed(told.getvalue(), "locant compare"))
+    raise ValueError(_unboxed(told.getvalue(), f"locant {command}"))
 
 
 def xray(arguments: list[str]) -> int:
@@ -116,31 +127,84 @@ def _unboxed(message: str, command: str = "locant compare") -> str:
     return f"{' '.join(paragraphs[0]).rstrip('.')}; see {command} --help"
 
 
+def capacity(arguments: list[str]) -> int:
+    """``locant capacity``: how much can be added before it cannot be taken apart."""
+    as_json = "--json" in arguments
+    arguments = [argument for argument in arguments if argument != "--json"]
+    from locant.capacity.options import Options as Asked
+
+    options = _read(Asked, Asked(), arguments, "capacity", "--json prints one JSON object on stdout.")
+    from locant.capacity.command import run as answer
+
+    document = answer(options, _default_text).to_dict()
+    if options.out is not None:
+        from locant.report.capacity_page import write
+
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "capacity.json").write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
+        write(document, options.out / "report.html")
+    if as_json:
+        print(json.dumps(document, allow_nan=False))
+        return 0
+    from rich.console import Console
+
+    from locant.report.capacity_terminal import sentences, tables
+
+    console = Console(markup=False, width=None if sys.stdout.isatty() else 140)
+    for sentence in sentences(document):
+        console.print(sentence, highlight=False)
+    for each in tables(document):
+        console.print(each)
+    for note in document["notes"]:
+        console.print(f"note: {note}", highlight=False)
+    if options.out is not None:
+        console.print(f"report: {options.out / 'report.html'}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _default_text() -> tuple[str, bytes]:
+    """The text of the comparison's default, to be zipped."""
+    from locant.lab.corpora import load
+
+    text = load("prose")
+    return text.description, bytes(text.train.numpy()) + bytes(text.test.numpy())
+
+
 def encodings(arguments: list[str]) -> int:
     """``locant encodings``: the catalogue as a table, or as JSON."""
     unknown = [argument for argument in arguments if argument != "--json"]
     if unknown in (["--help"], ["-h"]):
-        print("locant encodings [--json]\n\nLists every encoding, and every code that stands in add(...) and the like.")
+        print(
+            "locant encodings [--json]\n\nLists every encoding, every code that stands in add(...) and "
+            "the like, and what is left out."
+        )
         return 0
     if unknown:
         raise ValueError(f"expected locant encodings [--json], was: {unknown[0]!r}")
-    from locant.encodings import catalogue
+    from locant.encodings import LEFT_OUT, catalogue
 
     rows: list[dict[str, Any]] = [entry.summary() for entry in catalogue().values()]
+    left_out = [dict(zip(("name", "source", "reason"), each, strict=True)) for each in LEFT_OUT]
     if arguments:
-        print(json.dumps({"encodings": rows}, ensure_ascii=False))
+        print(json.dumps({"encodings": rows, "left_out": left_out}, ensure_ascii=False))
         return 0
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None)
-    keys = ("example", "formula", "acts_on", "parameters", "limit", "source")
-    for key in keys:
-        table.add_column(key.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*[row[key] for key in keys])
     # No markup: brackets belong to the formulas.
-    Console(markup=False, width=None if sys.stdout.isatty() else 160).print(table, highlight=False)
+    console = Console(markup=False, width=None if sys.stdout.isatty() else 160)
+    for title, keys, lines in (
+        (None, ("example", "formula", "acts_on", "parameters", "limit", "source"), rows),
+        ("\nnot in the catalogue", ("name", "source", "reason"), left_out),
+    ):
+        table = Table(box=None)
+        for key in keys:
+            table.add_column(key.replace("_", " "), overflow="fold")
+        for line in lines:
+            table.add_row(*[line[key] for key in keys])
+        if title is not None:
+            console.print(title)
+        console.print(table, highlight=False)
     return 0
 
 
@@ -156,4 +220,4 @@ def _take(arguments: list[str], name: str, default: str) -> tuple[str, list[str]
     return default, arguments
 
 
-COMMANDS = {"compare": compare, "xray": xray, "encodings": encodings}
+COMMANDS = {"compare": compare, "capacity": capacity, "xray": xray, "encodings": encodings}

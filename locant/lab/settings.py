@@ -32,7 +32,7 @@ class Settings:
     """Text: prose, code (both from the running Python), a file, a folder, hf:NAME, or none."""
     task: tuple[str, ...] = ("what_at_index",)
     """Synthetic tasks: copy, reverse, recall, induction, sort, parity, shift, what_at_index; or none."""
-    budget: str = "300k"
+    budget: str = "180k"
     """What each training may spend: 200k or 5M (tokens), 60s, or 1e12flops."""
     seeds: int = 3
     """Trainings per encoding, with seeds 0, 1, ... that all encodings share."""
@@ -44,7 +44,7 @@ class Settings:
     """Blocks of attention and MLP."""
     context: int = 64
     """Tokens per training window."""
-    batch: int = 16
+    batch: int = 8
     """Windows per step."""
     columns: int | None = None
     """Position columns of concat and beside, where the expression does not say. Default: a quarter of the width."""

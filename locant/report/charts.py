@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from locant.report import words
+from locant.report.dataset import Data
 from locant.report.document import Document, finite, margin_of, metric_name, ranked, seed_differences
 from locant.report.layout import spread
 from locant.report.style import Theme, config, styles
@@ -43,7 +44,7 @@ def forest(comparison: Document, experiment: Document, theme: Theme) -> dict[str
         labelExpr="datum.value == 0 ? '0' : datum.label",
     )
     colour = _scales(comparison, theme)["color"]
-    data = _Data()
+    data = Data()
     layers = [
         alt.Chart(data([{"zero": 0}])).mark_rule(color=theme.muted).encode(x=alt.X("zero:Q", title=title)),
         alt.Chart(data([mean for mean in means if "low" in mean]))
@@ -81,7 +82,7 @@ def curve(
     """
     import altair as alt
 
-    data, looks = _Data(), _scales(comparison, theme)
+    data, looks = Data(), _scales(comparison, theme)
     bounds = _bounds(points, experiment)
     height = max(290, GAP * (len({point["encoding"] for point in points}) + 1))
     x_scale = alt.Scale(type=scale, nice=False, zero=False) if scale == "linear" else alt.Scale(type=scale, base=2)  # type: ignore[arg-type]
@@ -104,23 +105,6 @@ def curve(
     labels = _labels(data, known, bounds, height, looks, theme)
     longest = max(len(name) for name in comparison["encodings"])
     return data.specification(alt.hconcat(main, labels, spacing=4).properties(config=config(theme, longest)))
-
-
-class _Data:
-    """Values kept aside by name: Altair copies all inside a chart at every step, which takes longer than drawing."""
-
-    def __init__(self) -> None:
-        self.sets: dict[str, list[dict[str, Any]]] = {}
-
-    def __call__(self, values: Sequence[Mapping[str, Any]]) -> Any:
-        import altair as alt
-
-        name = f"set{len(self.sets)}"
-        self.sets[name] = [dict(value) for value in values]
-        return alt.NamedData(name)
-
-    def specification(self, chart: Any) -> dict[str, Any]:
-        return {**chart.to_dict(validate=False), "datasets": self.sets}
 
 
 def _scales(comparison: Document, theme: Theme) -> dict[str, Any]:
@@ -147,7 +131,7 @@ def _bounds(points: Sequence[Mapping[str, Any]], experiment: Document) -> list[f
 
 
 def _guides(
-    data: _Data, experiment: Document, theme: Theme, y_scale: Any, x_scale: Any, rule: float | None, side: int
+    data: Data, experiment: Document, theme: Theme, y_scale: Any, x_scale: Any, rule: float | None, side: int
 ) -> list[Any]:
     """A level line at chance, named at the x pixel `side`, and an upright at `rule`, named at its top."""
     import altair as alt
@@ -169,7 +153,7 @@ def _guides(
 
 
 def _labels(
-    data: _Data,
+    data: Data,
     points: Sequence[Mapping[str, Any]],
     bounds: list[float],
     height: float,

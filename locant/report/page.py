@@ -33,9 +33,12 @@ def write(comparison: dict[str, Any], path: Path) -> None:
         ValueError: for a document that does not hold together.
         OSError: where the folder cannot be written to.
     """
-    path = Path(path)
+    replace_file(Path(path), render(comparison))
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file in one move."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    text = render(comparison)
     try:
         part.write_text(text, encoding="utf-8", newline="\n")
         os.replace(part, path)

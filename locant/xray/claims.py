@@ -30,8 +30,16 @@ def sentences(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) -> l
         "C4": learned_mixture(setting, metrics),
         "C5": first_layer(setting, metrics),
     }
-    return [{"id": key, "claim": CLAIMS[key], "verdict": verdict, "finding": finding, "metrics": [n for n in names if n in metrics]}
-            for key, (verdict, finding, names) in found.items()]  # fmt: skip
+    return [
+        {
+            "id": key,
+            "claim": CLAIMS[key],
+            "verdict": verdict,
+            "finding": finding,
+            "metrics": [n for n in names if n in metrics],
+        }
+        for key, (verdict, finding, names) in found.items()
+    ]
 
 
 def nothing_lost(setting: Setting, metrics: Metrics) -> Said:

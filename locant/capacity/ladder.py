@@ -1,0 +1,149 @@
+"""The ladder: each decoder's probability, the width that it needs and the number of members that it takes."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from scipy.special import ndtri
+
+from locant.capacity import solve
+from locant.capacity.estimate import Estimate
+from locant.capacity.laws import Law, laws
+from locant.capacity.question import Question
+
+PROBES = 6  # sizes at which a simulated decoder is asked in search of each target
+FLAT = 1e-9  # probabilities nearer to 0 or 1 tell no distance
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One decoder: its probability as asked, and for each target the least width; None where its law does not hold."""
+
+    law: Law
+    probability: Estimate | None
+    widths: tuple[Estimate | None, ...]
+
+
+def ladder(question: Question) -> list[Rung]:
+    """Every decoder of the question, from the cheapest to the limits."""
+    return [_rung(question, law) for law in laws(question)]
+
+
+def adding(question: Question) -> Question:
+    """The question of how many vectors of the first table can be added; for one table, the question itself."""
+    return replace(question, items=question.items[:1], members=1) if question.pair else question
+
+
+def members_limits(question: Question) -> list[tuple[Law, tuple[Estimate | None, ...]]]:
+    """The most members that each decoder takes, for every target: sets of one table."""
+    return [(law, tuple(most_members(question, law))) for law in laws(question)]
+
+
+def _rung(question: Question, law: Law) -> Rung:
+    if question.members < law.least:
+        nothing = (None,) * len(question.targets)
+        return Rung(law, None, nothing)
+    asked = law.probability(question.width, question.combinations, question.members)
+    return Rung(law, asked, tuple(widths(question, law)))
+
+
+def widths(question: Question, law: Law) -> list[Estimate | None]:
+    """The least width at which a decoder reaches each target; None where no simulated width does."""
+    sizes, members = question.combinations, question.members
+
+    def least(target: float, by: Law) -> int:
+        return solve.width_for(sizes, members, target, by.value)  # type: ignore[arg-type]  # any sizes that it takes
+
+    def at(width: int) -> Estimate:
+        return law.probability(width, sizes, members)
+
+    if law.cheap:
+        return [_exact(least(target, law), law) for target in question.targets]
+    return _searched(
+        at, _between([least(0.5, by) for by in law.near if members >= by.least]), question.targets, rising=False
+    )
+
+
+def most_members(question: Question, law: Law) -> list[Estimate | None]:
+    """The most members of the first table that a decoder takes for each target."""
+    items = question.items[0]
+
+    def most(target: float, by: Law) -> int:
+        found = solve.members_for(question.width, items, target, by.value)
+        return items if items > 3 and found == items // 2 else found  # beyond the half there are fewer sets again
+
+    def at(members: int) -> Estimate:
+        return law.probability(question.width, items, min(members, items))
+
+    if law.cheap:
+        return [_exact(most(target, law), law) for target in question.targets]
+    return _searched(at, _between([most(0.5, by) for by in law.near]), question.targets, rising=True)
+
+
+def _exact(number: int, law: Law) -> Estimate:
+    return Estimate(number, number, number, law.method)
+
+
+def _between(limits: list[int]) -> int:
+    """The geometric mean."""
+    return round(math.exp(sum(math.log(max(1, limit)) for limit in limits) / len(limits)))
+
+
+def _searched(
+    at: Callable[[int], Estimate], guess: int, targets: tuple[float, ...], *, rising: bool
+) -> list[Estimate | None]:
+    """Where a simulated curve crosses the targets: secant steps on the normal scale, then interpolation.
+
+    `rising` is True for members, of which the largest number that still reaches a target is wanted. The interval is
+    where the curves through the ends of the probed intervals cross.
+    """
+    points = {(size := max(1, guess)): at(size)}
+    for target in targets:
+        for _ in range(PROBES):
+            size = _next(points, target, rising)
+            if size in points:
+                break
+            points[size] = at(size)
+    sizes = sorted(points)
+    return [_crossing(sizes, [points[size] for size in sizes], target, rising) for target in targets]
+
+
+def _next(points: dict[int, Estimate], target: float, rising: bool) -> int:
+    """The size to ask next: where the line through the two nearest crosses, or further in the right direction."""
+    wanted = float(ndtri(target))
+    near = sorted(points, key=lambda size: abs(_height(points[size].value) - wanted))[:2]
+    first = near[0]
+    gap = _height(points[first].value) - wanted
+    if len(near) == 2 and min(points[size].value for size in near) > FLAT:
+        rise = _height(points[near[1]].value) - wanted - gap
+        slope = rise / (near[1] - first)
+        if slope != 0 and (slope < 0) == rising:
+            step = -gap / slope
+            return max(1, round(first + max(-0.5 * first, min(step, first))))
+    factor = 1.3 if (gap > 0) == rising else 1 / 1.3
+    return (
+        max(1, round(first * factor)) if round(first * factor) != first else max(1, first + (1 if factor > 1 else -1))
+    )
+
+
+def _crossing(sizes: list[int], found: list[Estimate], target: float, rising: bool) -> Estimate | None:
+    """Where the curve crosses a target; None where no probed size is beyond it."""
+    ends = [_cross(sizes, [getattr(estimate, end) for estimate in found], target) for end in ("value", "low", "high")]
+    if ends[0] is None:
+        return None
+    whole = math.floor if rising else math.ceil
+    known = [whole(end) for end in ends if end is not None]
+    trials = sum(estimate.trials for estimate in found)
+    return Estimate(whole(ends[0]), min(known), max(known), "simulation", trials)
+
+
+def _cross(sizes: list[int], probabilities: list[float], target: float) -> float | None:
+    wanted, heights = float(ndtri(target)), [_height(p) for p in probabilities]
+    for left, right, start, end in zip(sizes, sizes[1:], heights, heights[1:], strict=False):
+        if min(start, end) <= wanted <= max(start, end) and start != end:
+            return left + (right - left) * (wanted - start) / (end - start)
+    return None
+
+
+def _height(probability: float) -> float:
+    return float(ndtri(min(max(probability, FLAT), 1 - FLAT)))
