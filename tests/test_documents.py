@@ -72,9 +72,11 @@ def test_commands_in_the_readme_are_targets_of_the_makefile():
 def test_options_in_the_readme_exist():
     from dataclasses import fields
 
+    from locant.capacity.options import Options
     from locant.lab.settings import Settings
 
-    known = {field.name.replace("_", "-") for field in fields(Settings)} | {"preset", "json", "index-url"}
+    known = {field.name.replace("_", "-") for kind in (Settings, Options) for field in fields(kind)}
+    known |= {"preset", "json", "index-url"}
     used = set(re.findall(r"--([a-z-]+)", (ROOT / "README.md").read_text()))
     assert used <= known
 
