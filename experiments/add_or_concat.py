@@ -20,7 +20,8 @@ WAYS = ("add", "concat", "concat_project", "gate", "beside")
 def settings(match: str, out: Path) -> Settings:
     """The plan for one way of matching."""
     encodings = tuple(f"{way}({code})" for code in ("learned", "sinusoidal") for way in WAYS)
-    plan = Settings(encodings=("none", *encodings), task=("what_at_index",), seeds=5, out=out / match)
+    plan = Settings(encodings=("none", *encodings), task=("what_at_index",), budget="300k", batch=16, seeds=5,
+                    out=out / match)  # fmt: skip
     return replace(plan, match=match)  # type: ignore[arg-type]
 
 

@@ -20,7 +20,8 @@ def settings(out: Path) -> Settings:
     """The plan: `beside` normalises its columns, so that their size cannot matter; once is enough."""
     ways = [f"{way}(sinusoidal, scale={scale})" for way in ("add", "concat") for scale in SCALES]
     reference = f"add(sinusoidal, scale={SCALES[2]})"
-    return Settings(encodings=("none", *ways, "beside(sinusoidal)"), reference=reference, task=(), seeds=5, out=out)
+    return Settings(encodings=("none", *ways, "beside(sinusoidal)"), reference=reference, task=(), budget="300k",
+                    batch=16, seeds=5, out=out)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -18,4 +18,6 @@ def __getattr__(name: str) -> Any:
     # torch takes two seconds to import; `locant --help` and reading a report do not need it.
     if name in _HOMES:
         return getattr(import_module(f"locant.model.{_HOMES[name]}"), name)
+    if name == "xray":  # a package that can be called
+        return import_module("locant.xray")
     raise AttributeError(f"module 'locant' has no attribute {name!r}")

@@ -19,6 +19,7 @@ USAGE = f"""locant {__version__}: how should a transformer be told what a token 
 
   locant compare     train a small transformer under several positional encodings, and say which is better
   locant capacity    say how many vectors can be added before they cannot be told apart
+  locant xray        measure what a trained model does with position
   locant encodings   list every encoding with its formula, source and limits
 
 `locant COMMAND --help` shows the options. Every command takes --json.
@@ -108,15 +109,22 @@ def _read(kind: type[Options], default: Options, arguments: Sequence[str], comma
     except SystemExit as end:
         if not end.code:  # --help
             raise
-    raise ValueError(_unboxed(told.getvalue(), command))
+    raise ValueError(_unboxed(told.getvalue(), f"locant {command}"))
 
 
-def _unboxed(message: str, command: str = "compare") -> str:
+def xray(arguments: list[str]) -> int:
+    """``locant xray``: always 0; what cannot be measured is in the report with its reason."""
+    from locant.xray.command import command
+
+    return command(arguments, _unboxed)
+
+
+def _unboxed(message: str, command: str = "locant compare") -> str:
     """The first paragraph under the title of a message in a box, be it drawn with lines or in ASCII, as one line."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", message)
     _, *lines = [line.strip(" │") for line in plain.splitlines()]
     paragraphs = [list(group) for is_text, group in groupby(lines, lambda line: bool(line.strip("─-"))) if is_text]
-    return f"{' '.join(paragraphs[0]).rstrip('.')}; see locant {command} --help"
+    return f"{' '.join(paragraphs[0]).rstrip('.')}; see {command} --help"
 
 
 def capacity(arguments: list[str]) -> int:
@@ -166,27 +174,37 @@ def encodings(arguments: list[str]) -> int:
     """``locant encodings``: the catalogue as a table, or as JSON."""
     unknown = [argument for argument in arguments if argument != "--json"]
     if unknown in (["--help"], ["-h"]):
-        print("locant encodings [--json]\n\nLists every encoding, and every code that stands in add(...) and the like.")
+        print(
+            "locant encodings [--json]\n\nLists every encoding, every code that stands in add(...) and "
+            "the like, and what is left out."
+        )
         return 0
     if unknown:
         raise ValueError(f"expected locant encodings [--json], was: {unknown[0]!r}")
-    from locant.encodings import catalogue
+    from locant.encodings import LEFT_OUT, catalogue
 
     rows: list[dict[str, Any]] = [entry.summary() for entry in catalogue().values()]
+    left_out = [dict(zip(("name", "source", "reason"), each, strict=True)) for each in LEFT_OUT]
     if arguments:
-        print(json.dumps({"encodings": rows}, ensure_ascii=False))
+        print(json.dumps({"encodings": rows, "left_out": left_out}, ensure_ascii=False))
         return 0
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None)
-    keys = ("example", "formula", "acts_on", "parameters", "limit", "source")
-    for key in keys:
-        table.add_column(key.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*[row[key] for key in keys])
     # No markup: brackets belong to the formulas.
-    Console(markup=False, width=None if sys.stdout.isatty() else 160).print(table, highlight=False)
+    console = Console(markup=False, width=None if sys.stdout.isatty() else 160)
+    for title, keys, lines in (
+        (None, ("example", "formula", "acts_on", "parameters", "limit", "source"), rows),
+        ("\nnot in the catalogue", ("name", "source", "reason"), left_out),
+    ):
+        table = Table(box=None)
+        for key in keys:
+            table.add_column(key.replace("_", " "), overflow="fold")
+        for line in lines:
+            table.add_row(*[line[key] for key in keys])
+        if title is not None:
+            console.print(title)
+        console.print(table, highlight=False)
     return 0
 
 
@@ -202,4 +220,4 @@ def _take(arguments: list[str], name: str, default: str) -> tuple[str, list[str]
     return default, arguments
 
 
-COMMANDS = {"compare": compare, "capacity": capacity, "encodings": encodings}
+COMMANDS = {"compare": compare, "capacity": capacity, "xray": xray, "encodings": encodings}

@@ -32,7 +32,8 @@ def named(expression: str) -> Subject:
     def make(length: int) -> PositionalEncoding:
         return build(expression, width=WIDTH, heads=HEADS, layers=LAYERS, length=length)
 
-    blind = expression.startswith(("none", "without")) or expression in {"cope", "forgetting"}
+    by_order = {"cope", "forgetting", "selective_rotary", "carope", "repo", "path"}
+    blind = expression.startswith(("none", "without")) or expression in by_order
     return Subject(expression, make, sees_positions=not blind)
 
 

@@ -66,18 +66,19 @@ def test_commands_in_the_readme_are_targets_of_the_makefile():
     used = set(re.findall(r"make ([a-z-]+)", (ROOT / "README.md").read_text()))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert used <= targets
-    assert {"run", "test", "check", "bench", "docs"} <= targets
+    assert {"run", "test", "check", "bench", "docs", "models"} <= targets
 
 
 def test_options_in_the_readme_exist():
     from dataclasses import fields
 
-    from locant.capacity.options import Options
+    from locant.capacity.options import Options as Sums
     from locant.lab.settings import Settings
+    from locant.xray.options import Options as Xray
 
-    known = {field.name.replace("_", "-") for kind in (Settings, Options) for field in fields(kind)}
+    known = {field.name.replace("_", "-") for kind in (Settings, Sums, Xray) for field in fields(kind)}
     known |= {"preset", "json", "index-url"}
-    used = set(re.findall(r"--([a-z-]+)", (ROOT / "README.md").read_text()))
+    used = set(re.findall(r"--([a-z][a-z-]*)", (ROOT / "README.md").read_text()))
     assert used <= known
 
 
@@ -90,3 +91,16 @@ def test_page_of_encodings_is_up_to_date():
 
     written = runpy.run_path(str(ROOT / "docs" / "catalogue.py"))
     assert written["PAGE"].read_text(encoding="utf-8") == written["page"](), "run python docs/catalogue.py"
+
+
+def test_peers_and_their_defects_exist():
+    import runpy
+
+    known = runpy.run_path(str(ROOT / "docs" / "peers.py"))
+    names = set(locant.encodings.catalogue())
+    assert set(known["PEERS"]) <= names
+    assert set(known["DEFECTS"]) <= set(known["PEERS"])
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "peers").glob("*.py"))
+    for defects in known["DEFECTS"].values():
+        for _, test in defects:
+            assert f"def {test}(" in tests

@@ -66,7 +66,8 @@ def capacity(
     checked(replace(question, width=1) if solve == "width" else question)
     _fits(question)
     found = None if solve is None else solved(question, solve, decoder)
-    return _answer(question if found is None else found.question, tables, found, brute_force, figures, text)
+    zipped = holds.zipped(text[1], text[0]) if figures and text else None
+    return _answer(question if found is None else found.question, tables, found, brute_force, figures, zipped)
 
 
 def _answer(
@@ -75,10 +76,11 @@ def _answer(
     found: Solved | None,
     brute_force: bool,
     figures: bool,
-    text: tuple[str, bytes] | None,
+    zipped: dict[str, Any] | None,
 ) -> Capacity:
+    """Asks every law the checked question; `found` is what was solved for, if anything."""
     rungs = ladder(question)
-    limits = members_limits(adding(question)) if question.goal != "slot" else []
+    limits = members_limits(adding(question)) if question.goal != "slot" or question.pair else []
     bits = holds.bits(question)
     bound = binding(question, rungs, bits, _unrounded(question))
     measured = real(question, tables) if tables else None
@@ -99,7 +101,7 @@ def _answer(
         checks=checks(question, brute=brute_force),
         solved=None if found is None else found.row,
         real=measured,
-        zip=holds.zipped(text[1], text[0]) if figures and text else None,
+        zip=zipped,
         curves=curves(question, rungs) if figures else EMPTY,
         notes=tuple(note for table in tables for note in table.notes) + tuple(measured.notes if measured else ()),
     )

@@ -91,7 +91,7 @@ def _gguf(path: Path) -> list[Any]:
         from gguf import GGUFReader
     except ImportError as error:
         raise ValueError(
-            "expected the package gguf to read a GGUF file, was: missing; pip install 'locant[gguf]'"
+            "expected the package gguf to read a GGUF file, was: missing; pip install 'locant[xray]'"
         ) from error
     try:
         return list(GGUFReader(path).tensors)

@@ -26,8 +26,7 @@ class OnAxis(PositionalEncoding):
         self.shift_invariant = encoding.shift_invariant
         self.additive = encoding.additive
         self.reads_keys = encoding.reads_keys
-        self.reads_weights = encoding.reads_weights
-        self.reads_keys = encoding.reads_keys
+        self.own_planes = encoding.own_planes
         self.reads_weights = encoding.reads_weights
         self.extra_width = encoding.extra_width
         self.beside_width = encoding.beside_width

@@ -68,6 +68,8 @@ class PositionalEncoding(nn.Module):
     additive: ``score_mod`` only adds to the score, whatever the score is. Fused attention needs that.
     reads_keys: keys are multiplied with vectors of its own, so it is not shift-invariant where another part has rotated
         them before.
+    own_planes: queries and keys are rotated in planes of its own, which commute with no other rotation: beside another
+        part that changes queries or keys, attention is not taken for shift-invariant.
     reads_weights: ``read`` does something. Only attention that is written out (``dense``) has weights to read.
     extra_width: number of columns that ``embed`` appends to the token's columns.
     beside_width: number of columns that ``beside`` returns.
@@ -79,6 +81,7 @@ class PositionalEncoding(nn.Module):
     shift_invariant: bool = True
     additive: bool = True
     reads_keys: bool = False
+    own_planes: bool = False
     reads_weights: bool = False
     extra_width: int = 0
     beside_width: int = 0
@@ -161,9 +164,11 @@ class Chain(PositionalEncoding):
         self.parts = cast(Sequence[PositionalEncoding], nn.ModuleList(parts))
         limits = [part.limit for part in parts if part.limit is not None]
         self.limit = min(limits) if limits else None
-        self.shift_invariant = all(part.shift_invariant for part in parts) and not _reads_rotated(parts)
+        mixed = _reads_rotated(parts) or _rotate_each_other(parts)
+        self.shift_invariant = all(part.shift_invariant for part in parts) and not mixed
         self.additive = all(part.additive for part in parts)
         self.reads_keys = any(part.reads_keys for part in parts)
+        self.own_planes = any(part.own_planes for part in parts)
         self.reads_weights = any(part.reads_weights for part in parts)
         self.extra_width = sum(part.extra_width for part in parts)
         self.beside_width = sum(part.beside_width for part in parts)
@@ -236,6 +241,17 @@ def _reads_rotated(parts: Sequence[PositionalEncoding]) -> bool:
     return False
 
 
+def _rotate_each_other(parts: Sequence[PositionalEncoding]) -> bool:
+    """Whether one part rotates in planes of its own what another changes as well."""
+    changing = [
+        part
+        for part in parts
+        if any(isinstance(each, PositionalEncoding) and each.defines("qk") for each in part.modules())
+        or part.own_planes
+    ]
+    return len(changing) > 1 and any(part.own_planes for part in changing)
+
+
 class PerLayer(PositionalEncoding):
     """Layer ``i`` uses ``cycle[i % len(cycle)]``: schedules such as rotation in three layers and none in the fourth.
 
@@ -257,6 +273,7 @@ class PerLayer(PositionalEncoding):
         self.shift_invariant = all(part.shift_invariant for part in cycle)
         self.additive = all(part.additive for part in cycle)
         self.reads_keys = any(part.reads_keys for part in cycle)
+        self.own_planes = any(part.own_planes for part in cycle)
         self.reads_weights = any(part.reads_weights for part in cycle)
 
     def layer(self, index: int) -> PositionalEncoding:

@@ -117,9 +117,7 @@ class Dape(PositionalEncoding):
 
     def __init__(self, bias: PositionalEncoding, heads: int, *, hidden: int = 32) -> None:
         super().__init__()
-        hooks = ("embed", "beside", "enter", "qk", "values", "output", "notes", "read")
-        if not bias.defines("score_mod") or not bias.additive or any(bias.defines(hook) for hook in hooks):
-            raise ValueError(f"expected an encoding that adds to the scores and does nothing else, was: {_name(bias)}")
+        check_bias(bias)
         self.bias = bias
         self.limit, self.shift_invariant = bias.limit, bias.shift_invariant
         self.network = Perceptron(2 * heads, hidden, heads, slope=0.01)
@@ -138,5 +136,9 @@ class Dape(PositionalEncoding):
         return adding(bias + self.network(both).movedim(-1, 1))
 
 
-def _name(encoding: PositionalEncoding) -> str:
-    return type(encoding).__name__
+def check_bias(bias: PositionalEncoding) -> None:
+    """Raises ValueError unless the encoding is a bias: it adds to the scores and does nothing else."""
+    hooks = ("embed", "beside", "enter", "qk", "values", "output", "notes", "read")
+    if not bias.defines("score_mod") or not bias.additive or any(bias.defines(hook) for hook in hooks):
+        name = type(bias).__name__
+        raise ValueError(f"expected an encoding that adds to the scores and does nothing else, was: {name}")

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 
 from locant.encodings.base import PositionalEncoding
-from locant.encodings.entries import biases, codes, distances, inputs, rotary, schedules
+from locant.encodings.entries import biases, codes, distances, inputs, rotary, rotary_learned, schedules
 from locant.encodings.entries.entry import Entry
 from locant.encodings.expression import Builder, Parser, Shape
 
-_ENTRIES = [*schedules.ENTRIES, *inputs.ENTRIES, *rotary.ENTRIES, *biases.ENTRIES, *distances.ENTRIES]
+_ENTRIES = [
+    *schedules.ENTRIES, *inputs.ENTRIES, *rotary.ENTRIES, *rotary_learned.ENTRIES, *biases.ENTRIES, *distances.ENTRIES
+]  # fmt: skip
 
 
 def catalogue() -> dict[str, Entry]:

@@ -4,6 +4,7 @@ Every function returns float64 numbers on the CPU, also while a model is built o
 rotations are a vector ``[pairs]``, or a table ``[axes, pairs]`` for positions that have several coordinates.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -52,6 +53,31 @@ def partly_zero(pairs: int, fraction: float, base: float = 10_000.0) -> Tensor:
     frequencies = geometric(pairs, base)
     frequencies[kept:] = 0.0
     return frequencies
+
+
+def fast_enough(frequencies: Tensor, original: int) -> Tensor:
+    """The frequencies with 0 for those that do not turn once within ``original`` positions, ``w_c < 2 pi / original``.
+
+    What a model has not seen all of in training is then no rotation at all, at any length.
+    Source: the floor frequency of FoPE, Hua et al. 2024, arXiv:2412.17739, as in the authors' code. HoPE, Chen et al.
+    2024, arXiv:2410.21216, likewise keeps fast pairs and makes slow ones independent of position, as its abstract says;
+    where it cuts could not be confirmed.
+    Raises ValueError if no frequency is fast enough.
+    """
+    kept = torch.where(frequencies < 2 * math.pi / max(original, 1), 0.0, frequencies)
+    if not (kept > 0).any():
+        raise ValueError(f"expected a length within which a pair turns once, was: {original}")
+    return kept
+
+
+def resonant(frequencies: Tensor) -> Tensor:
+    """``2 pi / round(2 pi / w_c)``: wavelengths of whole numbers of positions, so that pairs repeat exactly.
+
+    A position beyond the training then has, in every pair that has turned once, an angle that the training had.
+    Source: Resonance RoPE, Wang et al. 2024, arXiv:2403.00071, as in an implementation of it. Frequencies of 0 stay 0.
+    """
+    wavelengths = (2 * math.pi / frequencies).round()
+    return torch.where(frequencies == 0, frequencies, 2 * math.pi / wavelengths)
 
 
 def axial(pairs: int, axes: int, base: float = 10_000.0) -> Tensor:

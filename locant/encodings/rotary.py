@@ -22,21 +22,36 @@ def rotate(x: Tensor, angle: Tensor, *, layout: str, side: str = "first", scale:
     scale: what the rotated columns are multiplied with; a number or ``[..., time, pair]``.
     Computed in the angle's precision and cast once, at the end.
     """
-    columns = 2 * angle.shape[-1]
-    start = 0 if side == "first" else x.shape[-1] - columns
     cos, sin = angle.cos(), angle.sin()
     if isinstance(scale, Tensor) or scale != 1.0:
         cos, sin = cos * scale, sin * scale
-    turned = x[..., start : start + columns].to(angle.dtype)
-    if layout == "half":
-        first, second = turned.chunk(2, dim=-1)
-        turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
-    else:
-        first, second = turned[..., 0::2], turned[..., 1::2]
-        turned = torch.stack([first * cos - second * sin, second * cos + first * sin], dim=-1).flatten(-2)
+    return turn(x, cos, sin, layout=layout, side=side)
+
+
+def turn(x: Tensor, cos: Tensor, sin: Tensor, *, layout: str, side: str = "first") -> Tensor:
+    """``rotate`` with the cosines and sines ``[..., time, pair]`` given, whatever curves they are."""
+    columns = 2 * cos.shape[-1]
+    start = 0 if side == "first" else x.shape[-1] - columns
+    first, second = split(x[..., start : start + columns].to(cos.dtype), layout)
+    turned = joined(first * cos - second * sin, second * cos + first * sin, layout)
     if columns == x.shape[-1]:
         return turned.to(x.dtype)
     return torch.cat([x[..., :start], turned.to(x.dtype), x[..., start + columns :]], dim=-1)
+
+
+def split(x: Tensor, layout: str) -> tuple[Tensor, Tensor]:
+    """First and second column of every pair."""
+    if layout == "half":
+        first, second = x.chunk(2, dim=-1)
+        return first, second
+    return x[..., 0::2], x[..., 1::2]
+
+
+def joined(first: Tensor, second: Tensor, layout: str) -> Tensor:
+    """The columns that ``split`` took apart."""
+    if layout == "half":
+        return torch.cat([first, second], dim=-1)
+    return torch.stack([first, second], dim=-1).flatten(-2)
 
 
 def angles(positions: Tensor, frequencies: Tensor) -> Tensor:

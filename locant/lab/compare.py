@@ -76,8 +76,10 @@ def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher) -> tuple[Results, 
     sources = {experiment.problem.name: experiment.source for experiment in plan.experiments}
     builders = str(settings.builders) if settings.builders else None
     jobs = [
-        Job(asdict(run), sources[run.problem], str(settings.out), builders) for run in runs if run.id not in results
-    ]
+        # runs that choose a learning rate are of no further interest
+        Job(asdict(run), sources[run.problem], str(settings.out), builders, settings.snapshots * (run.part == "test"))
+        for run in runs if run.id not in results
+    ]  # fmt: skip
 
     def listen(event: Event) -> None:
         if event.kind == "done" and event.result is not None:

@@ -27,6 +27,7 @@ class Job:
     source: dict[str, str]
     out: str
     builders: str | None = None
+    snapshots: int = 0
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ def perform(job: Job, tell: Callable[[Event], None]) -> Event:
     try:
         extra, _ = load_builders(Path(job.builders) if job.builders else None)
         out = Path(job.out)
-        result = train(Run.from_dict(job.run), problem(job.source, out), out, progress=progress, extra=extra)
+        result = train(Run.from_dict(job.run), problem(job.source, out), out, progress=progress, extra=extra,
+                       snapshots=job.snapshots)  # fmt: skip
         return Event(job, "done", step=job.run["steps"], result=result)
     except Exception as error:  # any failure of one run must leave the other runs alone
         return Event(job, "failed", error=f"{type(error).__name__}: {' '.join(str(error).split())}")

@@ -32,7 +32,7 @@ class Settings:
     """Text: prose, code (both from the running Python), a file, a folder, hf:NAME, or none."""
     task: tuple[str, ...] = ("what_at_index",)
     """Synthetic tasks: copy, reverse, recall, induction, sort, parity, shift, what_at_index; or none."""
-    budget: str = "300k"
+    budget: str = "180k"
     """What each training may spend: 200k or 5M (tokens), 60s, or 1e12flops."""
     seeds: int = 3
     """Trainings per encoding, with seeds 0, 1, ... that all encodings share."""
@@ -44,7 +44,7 @@ class Settings:
     """Blocks of attention and MLP."""
     context: int = 64
     """Tokens per training window."""
-    batch: int = 16
+    batch: int = 8
     """Windows per step."""
     columns: int | None = None
     """Position columns of concat and beside, where the expression does not say. Default: a quarter of the width."""
@@ -62,6 +62,8 @@ class Settings:
     """Smaller differences are equivalent: a share of the reference's bits per byte; for accuracies, as it is."""
     curve_points: int = 8
     """Times at which the test value is measured during training."""
+    snapshots: int = 1
+    """How often each run keeps its weights for `locant xray`: 0 never, 1 at the end, more: also on the way."""
     attention: Literal["auto", "dense", "sdpa"] = "auto"
     """How attention is computed; auto: fused where the encoding allows it."""
     builders: Path | None = None
@@ -79,7 +81,7 @@ class Settings:
         for name in ("seeds", "width", "heads", "layers", "context", "batch", "eval_tokens", "curve_points"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected --{name.replace('_', '-')} of at least 1, was: {getattr(self, name)}")
-        for name in ("workers", "margin", "weight_decay"):
+        for name in ("workers", "margin", "weight_decay", "snapshots"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"expected --{name.replace('_', '-')} of at least 0, was: {getattr(self, name)}")
         if self.columns is not None and self.columns < 1:

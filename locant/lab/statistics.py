@@ -53,10 +53,7 @@ def paired(
     count, level = len(differences), (1 - confidence) / comparisons
     if count == 1:
         return Verdict(float(differences[0]), None, "undecided", None)
-    if min(differences) == max(differences):  # rounding in the mean must neither widen nor move an exact interval
-        mean, deviation = float(differences[0]), 0.0
-    else:
-        mean, deviation = float(np.mean(differences)), float(np.std(differences, ddof=1))
+    mean, deviation = _moments(differences)
     half = deviation * _width(count, level / 2).item()
     interval = (mean - half, mean + half)
     if abs(mean) + deviation * _width(count, level).item() <= margin:
@@ -64,6 +61,27 @@ def paired(
     if abs(mean) > half:
         return Verdict(mean, interval, "better" if (mean < 0) == (better == "lower") else "worse", None)
     return Verdict(mean, interval, "undecided", _more_seeds(mean, deviation, count, level, margin))
+
+
+def interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """The paired t interval of one comparison by itself: m -+ t(1 - (1 - confidence) / 2; n - 1) s / sqrt(n).
+
+    Raises:
+        ValueError: for fewer than 2 differences, non-finite ones, or a confidence outside (0, 1).
+    """
+    if len(differences) < 2:
+        raise ValueError(f"expected at least 2 differences, was: {len(differences)}")
+    _check(differences, 1, 0.0, "lower", confidence)
+    mean, deviation = _moments(differences)
+    half = deviation * _width(len(differences), (1 - confidence) / 2).item()
+    return mean - half, mean + half
+
+
+def _moments(differences: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation; of equal differences exactly, as rounding must neither widen nor move them."""
+    if min(differences) == max(differences):
+        return float(differences[0]), 0.0
+    return float(np.mean(differences)), float(np.std(differences, ddof=1))
 
 
 def _check(differences: Sequence[float], comparisons: int, margin: float, better: str, confidence: float) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
 
 from locant.lab.run import NUMERICS, Run
@@ -41,6 +42,22 @@ def write_tensors(path: Path, value: Any) -> None:
     write_atomically(path, lambda partial: partial.write_bytes(memory.getbuffer()))
 
 
+def write_arrays(path: Path, state: dict[str, torch.Tensor]) -> None:
+    """Writes named tensors in numpy's own format, which takes no pickle to read, atomically."""
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:  # given a name, numpy would append another ending to it
+            arrays: Any = {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
+            numpy.savez(file, **arrays)
+
+    write_atomically(path, write)
+
+
+def snapshots(folder: Path) -> dict[int, Path]:
+    """The weights that a run kept, by step."""
+    return {int(path.stem): path for path in sorted((folder / "snapshots").glob("*.npz")) if path.stem.isdigit()}
+
+
 def clear_partials(out: Path) -> None:
     """Removes what killed processes left half written, anywhere in a folder of results that nobody else writes to."""
     for path in out.rglob(".*.part*"):
@@ -73,7 +90,9 @@ def open_results(out: Path) -> bool:
 
 
 class RunFolder:
-    """The files of a run: ``run.json``, ``metrics.jsonl``, ``checkpoint.pt`` while it trains, ``result.json`` after."""
+    """The files of a run: ``run.json``, ``metrics.jsonl``, ``checkpoint.pt`` while it trains, ``result.json`` after,
+    and the weights that were to be kept as ``snapshots/STEP.npz``.
+    """
 
     def __init__(self, out: Path, run: Run) -> None:
         self.path = out / "runs" / run.id
@@ -93,6 +112,10 @@ class RunFolder:
         """Records the result; the checkpoint is not needed any more."""
         write_json(self.path / "result.json", result)
         self.checkpoint.unlink(missing_ok=True)
+
+    def keep(self, step: int, state: dict[str, torch.Tensor]) -> None:
+        """Keeps the weights of a step."""
+        write_arrays(self.path / "snapshots" / f"{step}.npz", state)
 
     def rewind(self, step: int) -> None:
         """Drops what ``metrics.jsonl`` says of steps after ``step``, which a resumed run will do again."""

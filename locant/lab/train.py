@@ -89,11 +89,14 @@ class Training:
 
 
 def train(run: Run, problem: Problem, out: Path, *, progress: Progress = lambda done, loss: None,
-          checkpoint_seconds: float = 10.0, extra: dict[str, Builder] | None = None) -> dict[str, Any]:  # fmt: skip
+          checkpoint_seconds: float = 10.0, extra: dict[str, Builder] | None = None,
+          snapshots: int = 0) -> dict[str, Any]:  # fmt: skip
     """Trains a run to its end, from the last checkpoint if there is one, and records the result.
 
     Every checkpoint holds all that the rest of the run depends on, so that a run which was killed ends with the very
-    numbers of one that was not. Returns the result, which is also in ``result.json``.
+    numbers of one that was not. ``snapshots``: how often the weights are kept, evenly over the steps; the last are
+    those of the trained model, and with more than one the first are those of the start. Returns the result, which is
+    also in ``result.json``.
     """
     folder = RunFolder(out, run)
     if (found := folder.result()) is not None:
@@ -102,6 +105,9 @@ def train(run: Run, problem: Problem, out: Path, *, progress: Progress = lambda 
     training = Training(run, problem, folder, extra)
     training.resume()
     marks = {round(run.steps * (i + 1) / run.curve_points) for i in range(run.curve_points)}
+    kept = _snapshot_steps(run.steps, snapshots)
+    if training.done == 0 and 0 in kept:
+        folder.keep(0, training.model.state_dict())
     saved = time.monotonic()
     with folder.metrics.open("a", encoding="utf-8") as metrics:
         while training.done < run.steps:
@@ -112,10 +118,18 @@ def train(run: Run, problem: Problem, out: Path, *, progress: Progress = lambda 
             if training.done in marks:
                 training.point()
                 _log(metrics, **training.curve[-1])
+            if training.done in kept:
+                folder.keep(training.done, training.model.state_dict())
             if time.monotonic() - saved > checkpoint_seconds and training.done < run.steps:
                 training.save()
                 saved = time.monotonic()
     return _finish(training)
+
+
+def _snapshot_steps(steps: int, count: int) -> set[int]:
+    if count < 2:
+        return {steps} if count else set()
+    return {round(steps * i / (count - 1)) for i in range(count)}
 
 
 def _log(metrics: TextIO, **line: float) -> None:

@@ -41,4 +41,7 @@ def _prefix(text: str, identifier: str) -> str:
         renamed = re.sub(r' id="', f' id="{identifier}-', tag[0])
         return re.sub(r'(url\(#|href="#)', rf"\g<1>{identifier}-", renamed)
 
+    # Vega numbers gradients over all charts of a process, so that a page would depend on what was drawn before.
+    numbers: dict[str, str] = {}
+    text = re.sub(r"\bgradient_\d+\b", lambda found: numbers.setdefault(found[0], f"gradient_{len(numbers)}"), text)
     return re.sub(r"<[a-zA-Z][^<>]*>", rename, text)

@@ -80,7 +80,7 @@ class TestLoad:
         (tmp_path / "m.gguf").write_bytes(b"GGUF")
         monkeypatch.setitem(sys.modules, "gguf", None)
         told = refused(load, f"{tmp_path / 'm.gguf'}:w")
-        assert told == "expected the package gguf to read a GGUF file, was: missing; pip install 'locant[gguf]'"
+        assert told == "expected the package gguf to read a GGUF file, was: missing; pip install 'locant[xray]'"
 
     def test_a_pickle_is_refused_and_not_run(self, tmp_path):
         ran = tmp_path / "ran"

@@ -11,7 +11,7 @@ from lab.test_plan import BUILDERS
 
 import locant.lab.compare as comparing
 from locant import __version__
-from locant.encodings import catalogue
+from locant.encodings import LEFT_OUT, catalogue
 
 KEYS = {"rows", "reference", "data", "plan", "encodings", "seeds", "matched", "versions", "notes", "experiments",
         "runs", "failed"}  # fmt: skip
@@ -58,7 +58,9 @@ def test_help_of_commands(locant):
 def test_encodings_as_json(locant):
     code, printed, told = locant("encodings", "--json")
     assert (code, told) == (0, "")
-    rows = json.loads(printed)["encodings"]
+    rows, left_out = (json.loads(printed)[key] for key in ("encodings", "left_out"))
+    assert [tuple(each.values()) for each in left_out] == list(LEFT_OUT)
+    assert all(set(each) == {"name", "source", "reason"} for each in left_out)
     assert [row["name"] for row in rows] == list(catalogue())
     for row in rows:
         assert {"name", "formula", "source", "acts_on", "parameters", "limit"} <= set(row)
@@ -71,6 +73,8 @@ def test_encodings_as_a_table(locant):
     flat = "".join(printed.split())
     for entry in catalogue().values():
         assert entry.example.split("(")[0] in printed
+    for name, _, _ in LEFT_OUT:
+        assert name.split()[0] in printed
     # Brackets are a part of the formulas.
     assert "h=[x;sp]" in flat
     assert "W[x;z]=W_xx+W_zz" in flat

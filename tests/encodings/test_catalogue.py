@@ -1,11 +1,12 @@
 """The catalogue says what is true of the modules that it builds."""
 
 import json
+import re
 
 import pytest
 import torch
 
-from locant.encodings import Entry, PositionalEncoding, Rotary, Shape, Sinusoidal, build, catalogue
+from locant.encodings import LEFT_OUT, Code, Entry, PositionalEncoding, Rotary, Shape, Sinusoidal, build, catalogue
 
 SIZES = {"width": 16, "heads": 2, "layers": 3, "length": 12}
 # Of the example, codes included, at the sizes above.
@@ -31,7 +32,21 @@ PARAMETERS = {
     "longrope": 0,
     "llama3": 0,
     "proportional": 0,
+    "hope": 0,
+    "resonance": 0,
     "xpos": 0,
+    "fope": 0,
+    "liere": 2 * 8 * 8,
+    "cayley_string": 2 * 8 * 8 + 2 * 4,
+    "grape": 2 * 2 * 8,
+    "selective_rotary": 2 * 4 * 16,
+    "carope": 2 * (16 + 1),
+    "repo": 2 * (2 * 16 + 2),
+    "path": 16 * 16 + 2 * (16 + 1),
+    "bipe": 12 * 16,
+    "bam": 3 * 2,
+    "grape_additive": 2 * (8 + 1),
+    "dape_v2": 2 * 2 + 32 * (3 * 3 * 2 + 1) + 2,
     "rotary_axial": 0,
     "mrope": 0,
     "rotary_mixed": 2 * 2 * 4,
@@ -86,11 +101,23 @@ def test_an_entry_describes_what_its_example_builds(entry: Entry) -> None:
     assert sum(p.numel() for p in encoding.parameters()) == PARAMETERS[entry.name]
     if entry.shift_invariant is not None:
         assert encoding.shift_invariant == entry.shift_invariant
-    limits = {"none": None, "limit": 12, "that of the code": getattr(getattr(encoding, "code", None), "limit", None)}
+    of_code = [module.limit for module in encoding.modules() if isinstance(module, Code)]
+    limits = {"none": None, "limit": 12, "that of the code": of_code[0] if of_code else None}
     assert encoding.limit == limits.get(entry.limit)
     assert (entry.parameters == "0") == (PARAMETERS[entry.name] == 0 or entry.name in OF_THE_CODE_ONLY) or (
         entry.name in {"beside", "learned", "per_layer", "on_axis"}
     )
+
+
+def test_what_is_left_out_is_not_in_the_catalogue_and_has_a_reason() -> None:
+    names, sources, reasons = zip(*LEFT_OUT, strict=True)
+    assert len(set(names)) == len(names)
+    assert all(sources)
+    assert not {name.lower() for name in names} & set(catalogue())
+    for reason in reasons:
+        assert len(reason.split()) >= 5
+        for expression in re.findall(r"`([^`]+)`", reason):
+            assert re.match(r"\w+", expression)[0] in catalogue(), expression
 
 
 def test_the_catalogue_is_plain_data() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from locant.lab.statistics import holm, paired, ranks, wilson
+from locant.lab.statistics import holm, interval, paired, ranks, wilson
 
 SAMPLES = st.lists(st.floats(-1, 1).map(lambda value: round(value, 6)), min_size=2, max_size=8)
 MARGINS = st.floats(0, 1)
@@ -27,6 +27,16 @@ def test_interval_is_the_one_of_the_one_sample_t_test(count, comparisons):
     verdict = judge(sample.tolist(), comparisons)
     assert verdict.difference == pytest.approx(sample.mean())
     assert verdict.interval == pytest.approx((expected.low, expected.high), rel=1e-9)
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_interval_of_one_comparison_by_itself(count):
+    sample = np.random.default_rng(count).normal(0.3, 1.0, count)
+    expected = stats.ttest_1samp(sample, 0).confidence_interval(0.9)
+    assert interval(sample.tolist(), 0.9) == pytest.approx((expected.low, expected.high), rel=1e-9)
+    assert interval([0.1 + 0.2] * count) == (0.1 + 0.2, 0.1 + 0.2)
+    with pytest.raises(ValueError, match="expected at least 2 differences, was: 1"):
+        interval([0.3])
 
 
 @pytest.mark.parametrize("count", [3, 5])

@@ -60,8 +60,9 @@ def decode(
     Start with whitened (the default); for more members take ``amp`` with ``whitened=True``, which whitens table and
     sums first (for successive, beam, omp and amp; trained tables need it), or ``vamp``, the best in noise. `noise` is
     the variance for each coordinate of what was added to the sums besides, for the decoders that weigh it (whitened,
-    successive of several tables, vamp, and whitening). `memory` bounds the bytes of working memory: scores and states,
-    not inputs or prepared copies of the table.
+    successive of several tables, vamp, and whitening). `memory` bounds the bytes of working memory: of scores and
+    states, not of inputs or prepared copies of the table, for the decoders that hold anything of the size of a table
+    for each sum.
 
     Raises:
         ValueError: for a decoder that is unknown or not for this number of tables, `whitened` or `beam` where they

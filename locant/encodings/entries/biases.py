@@ -2,6 +2,7 @@
 
 from locant.encodings.base import PositionalEncoding
 from locant.encodings.biases import T5, Alibi
+from locant.encodings.biases_adaptive import Bam, DapeConvolution, GrapeAdditive
 from locant.encodings.biases_distance import DietRel, KerpleLog, KerplePower, Sandwich
 from locant.encodings.biases_mlp import Dape, Fire, MlpBias
 from locant.encodings.contextual import Cope, DistanceBank
@@ -43,6 +44,18 @@ def mlp_bias(shape: Shape, *, hidden: int = 32, logarithmic: bool = True) -> Mlp
 
 def dape(shape: Shape, bias: PositionalEncoding, *, hidden: int = 32) -> Dape:
     return Dape(bias, shape.heads, hidden=hidden)
+
+
+def dape_v2(shape: Shape, bias: PositionalEncoding, *, hidden: int = 32, kernel: int = 3) -> DapeConvolution:
+    return DapeConvolution(bias, shape.heads, hidden=hidden, kernel=kernel)
+
+
+def bam(shape: Shape) -> Bam:
+    return Bam(shape.heads)
+
+
+def grape_additive(shape: Shape) -> GrapeAdditive:
+    return GrapeAdditive(shape.heads, shape.head_width)
 
 
 def diet_rel(shape: Shape, *, limit: int | None = None, bidirectional: bool = False) -> DietRel:
@@ -111,6 +124,13 @@ ENTRIES = [
     Entry("dape", "dape(kerple_log)", "s + b + f([a ; b]), a = q'k, b another bias, f over heads",
           "arXiv:2405.14722 §3", "scores", "those of its part + hidden (3 heads + 1) + heads", "that of its part",
           None, dape),
+    Entry("dape_v2", "dape_v2(kerple_log)", "s + b + f([a ; b]), f two convolutions along the keys",
+          "arXiv:2410.04798", "scores", "those of its part + hidden (3 kernel heads + 1) + heads", "that of its part",
+          None, dape_v2),
+    Entry("bam", "bam", "s - exp(a_h) |i - j + m_h|^b_h", "arXiv:2505.22842", "scores", "3 heads", "none", True,
+          bam),
+    Entry("grape_additive", "grape_additive", "s - m_h softplus(w_h) softplus(u_h'k_j / sqrt(d)) (i - j)",
+          "arXiv:2512.07805", "scores", "heads (head width + 1)", "none", True, grape_additive),
     Entry("diet_rel", "diet_rel", "s + R[i - j, h]", "arXiv:2104.08698 §3", "scores", "limit x heads", "limit",
           True, diet_rel),
     Entry("diet_abs", "diet_abs(rank=4)", "s + P_Q[i] . P_K[j]", "arXiv:2104.08698 §3", "queries and keys",

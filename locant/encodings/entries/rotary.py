@@ -83,6 +83,14 @@ def proportional(
     return _made(shape, scaling.interpolated(table, factor), layout)
 
 
+def hope(shape: Shape, *, original: int, base: float = 10_000.0, layout: str = "half") -> Rotary:
+    return _made(shape, frequencies.fast_enough(frequencies.geometric(shape.head_width // 2, base), original), layout)
+
+
+def resonance(shape: Shape, *, base: float = 10_000.0, layout: str = "half") -> Rotary:
+    return _made(shape, frequencies.resonant(frequencies.geometric(shape.head_width // 2, base)), layout)
+
+
 def xpos(shape: Shape, *, limit: int | None = None, base: float = 10_000.0, fraction: float = 1.0, layout: str = "half",
          scale_base: float = 512.0, centre: int | None = None) -> XPos:  # fmt: skip
     return XPos(shape.head_width, shape.table(limit), base=base, fraction=fraction, layout=layout,
@@ -149,6 +157,10 @@ ENTRIES = [
           "Llama 3.1; arXiv:2407.21783", _QK, "0", "none", True, llama3),
     Entry("proportional", "proportional(fraction=0.5, base=1e6)", _SLOWED + "= 0 but for the fastest fraction",
           "arXiv:2410.06205", _QK, "0", "none", True, proportional),
+    Entry("hope", "hope(original=64)", _SLOWED + "= 0 where a turn takes more than the original length",
+          "arXiv:2410.21216; the cut of arXiv:2412.17739", _QK, "0", "none", True, hope),
+    Entry("resonance", "resonance", _SLOWED + "= 2 pi / round(2 pi / w_c)", "arXiv:2403.00071", _QK, "0", "none", True,
+          resonance),
     Entry("xpos", "xpos", "s = sum of (R(i) q)_c (R(j) k)_c z_c^((i - j) / B)", "arXiv:2212.10554 §2", _QK, "0",
           "limit", True, xpos),
     Entry("rotary_axial", "rotary_axial", "rotary, a block of pairs for each axis", "arXiv:2403.13298 §3.2", _QK, "0",

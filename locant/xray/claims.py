@@ -1,0 +1,237 @@
+"""Plain sentences about the five claims, C1 to C5, made from metrics: none says more than its interval does."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from locant.xray.setting import Setting
+
+CLAIMS = {
+    "C1": "In high dimension token and position vectors can be nearly orthogonal, so nothing need be lost by adding "
+          "them.",
+    "C2": "A position is a fixed push in some direction: a word differs from itself elsewhere, and yet stays closer to "
+          "itself than to other words.",
+    "C3": "Some words may take another meaning in another place.",
+    "C4": "The tables are learned, so the model decides how much to mix, and can keep the two apart.",
+    "C5": "Position is carried along as a static part, and reading it is the first thing that the first layer learns.",
+}  # fmt: skip
+MOST = 0.99  # pairs that must be told apart before "nothing is lost" is said
+FIXED = 0.95  # share of a push that texts must have in common before it is called fixed
+APART = "does not apply"
+Metrics = Mapping[str, Mapping[str, Any]]
+Said = tuple[str, str, list[str]]  # verdict, sentence, the metrics that it rests on
+
+
+def sentences(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """For each claim its words, a verdict, what was found, and the names of the metrics behind it."""
+    found = {
+        "C1": nothing_lost(setting, metrics),
+        "C2": fixed_push(setting, metrics),
+        "C3": other_meaning(setting, metrics, parts),
+        "C4": learned_mixture(setting, metrics),
+        "C5": first_layer(setting, metrics),
+    }
+    return [
+        {
+            "id": key,
+            "claim": CLAIMS[key],
+            "verdict": verdict,
+            "finding": finding,
+            "metrics": [n for n in names if n in metrics],
+        }
+        for key, (verdict, finding, names) in found.items()
+    ]
+
+
+def nothing_lost(setting: Setting, metrics: Metrics) -> Said:
+    """C1: is the overlap below chance, and are token and position recovered from their sum?"""
+    names = ["M2.overlap_ratio", "M2.overlap", "M2.coherence_mean", "M3.wiener_token", "M3.wiener_position", "M3.pair",
+             "M3.kappa", "M3.cost_of_summing"]  # fmt: skip
+    if setting.tables.kind != "sum":
+        return APART, f"{_how(setting)} There is no sum to take apart.", names[:1]
+    side, apart = _against_chance(metrics)
+    pair = metrics.get("M3.pair", {})
+    lost = _side(pair, MOST)
+    parts = [apart]
+    if pair.get("value") is not None:
+        parts.append(f"From the sum of a token and a position that were not fitted, {_percent(pair)} of the pairs are "
+                     "recovered.")  # fmt: skip
+    if (kappa := value(metrics, "M3.kappa")) is not None:
+        parts.append(f"The closest two sums are {kappa:.3g} times as far apart as the closest two tokens or positions.")
+    return _both(side == "below", lost == "above", undecided="inside" in (side, lost)), " ".join(parts), names
+
+
+def fixed_push(setting: Setting, metrics: Metrics) -> Said:
+    """C2: is the push the same for all texts at the input and at the last layer, and is a word still itself?"""
+    if not setting.layers:
+        return "undecided", "Hidden states were not looked at.", []
+    first, last = f"M5.layer.{setting.layers[0]}", f"M5.layer.{setting.layers[-1]}"
+    names = [f"{first}.size", f"{first}.bias", f"{last}.size", f"{last}.bias", "M8.auc"]
+    if (reason := _cannot_shift(setting, metrics)) is not None:
+        return APART, reason, [name for name in ["M5.size", *names] if name in metrics]
+    start, end = metrics[f"{first}.bias"], metrics[f"{last}.bias"]
+    if start["value"] is None and end["value"] is None:
+        nothing = "Moving a text changes nothing in any layer: the model sees distances, and no position pushes."
+        return APART, nothing, names
+    at_start = (f"At the input of layer {setting.layers[0]} {_percent(start)} of what moving a text changes is common "
+                "to all texts" if start["value"] is not None else "At the first layer nothing changes")  # fmt: skip
+    at_end = f"in layer {setting.layers[-1]} {_percent(end)}" if end["value"] is not None else "later nothing changes"
+    auc = metrics.get("M8.auc", {})
+    itself = ""
+    if auc.get("value") is not None:
+        itself = f" A word elsewhere is nearer to itself than another word is in {_percent(auc)} of comparisons."
+    sides = [_side(start, FIXED), _side(end, FIXED)]
+    verdict = _both(sides[0] == "above", sides[1] == "above", undecided="inside" in sides)
+    return verdict, f"{at_start}, {at_end}.{itself}", names
+
+
+def other_meaning(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) -> Said:
+    """C3: does moving a text change it in a way of its own, and do words differ in it reliably?"""
+    if not setting.layers:
+        return "undecided", "Hidden states were not looked at.", []
+    last = setting.layers[-1]
+    names = [f"M5.layer.{last}.size", f"M5.layer.{last}.bias", f"M9.layer.{last}.reliability"]
+    if (reason := _cannot_shift(setting, metrics)) is not None:
+        return APART, reason, [name for name in ["M5.size", *names] if name in metrics]
+    bias, reliability = metrics[names[1]], metrics.get(names[2], {})
+    if bias["value"] is None:
+        return "fails", "Moving a text changes nothing, so no word means something else at another place.", names
+    own = 1 - bias["value"]
+    size = value(metrics, names[0]) or 0.0
+    text = (f"In layer {last} moving a text changes its states by {_share(size)} of the distance between unrelated "
+            f"ones, and {_share(own)} of that change is different for each text.")  # fmt: skip
+    reliable = reliability.get("value") is not None and reliability["value"] >= 0.5
+    rows = parts.get("ranking", {}).get("ranking", [])
+    if reliable and rows:
+        most = ", ".join(f"`{row['token'].strip() or row['token']}`" for row in rows[:5])
+        text += f" The words that change most are {most} (split-half reliability {reliability['value']:.2f})."
+    else:
+        text += " Which words change most could not be told reliably."
+    side = _side(bias, FIXED)
+    verdict = "undecided" if side == "inside" else "fails" if side == "above" else "holds" if reliable else "partly"
+    return verdict, text, names
+
+
+def learned_mixture(setting: Setting, metrics: Metrics) -> Said:
+    """C4: does the trained model keep the two tables further apart than chance?"""
+    names = ["M2.overlap", "M2.overlap_chance", "M2.overlap_ratio", "M2.principal.10", "M3.wiener_token",
+             "M3.wiener_position", "M8.variance_ratio"]  # fmt: skip
+    if setting.tables.kind != "sum":
+        return APART, f"{_how(setting)} Nothing is mixed by a table.", names[:1]
+    side, text = _against_chance(metrics)
+    token, position = metrics["M3.wiener_token"], metrics["M3.wiener_position"]
+    if token["value"] is not None and position["value"] is not None:
+        text += (f" A linear reader recovers {_share(token['value'])} of the tokens' variance and "
+                 f"{_share(position['value'])} of the positions' from the sum; after a random rotation it would be "
+                 f"{_share(token['baseline'])} and {_share(position['baseline'])}.")  # fmt: skip
+    tied = setting.source.facts.get("tie_word_embeddings")
+    text += "" if tied is None else f" Its output head {'is' if tied else 'is not'} tied to the token table."
+    return {"below": "holds", "above": "fails", "inside": "undecided"}[side], text, names
+
+
+def first_layer(setting: Setting, metrics: Metrics) -> Said:
+    """C5: does the first layer read position more than what else is there, and what becomes of it by depth?"""
+    if not setting.layers:
+        return "undecided", "Hidden states were not looked at.", []
+    first, last = setting.layers[0], setting.layers[-1]
+    raw = "raw." if setting.space == "raw" else ""
+    share = [f"M4.{raw}layer.{layer}.position_share.without_0" for layer in (first, last)]
+    gains = [name for q in "qkv" if (name := f"M1.layer.{first}.{q}.gain.without_0") in metrics]
+    names = [*share, *gains, *(f"M7.untrained.{name}" for name in gains if f"M7.untrained.{name}" in metrics)]
+    before, after = metrics[share[0]], metrics[share[1]]
+    text = (f"Without position 0, {_percent(before)} of the variance in layer {first} is position, and "
+            f"{_percent(after)} in layer {last}.")  # fmt: skip
+    known = [name for name in gains if metrics[name]["value"] is not None]
+    if not known:
+        split = f"M6.layer.{first}.relative"
+        if value(metrics, split) is not None:
+            text += f" It enters inside of attention: {_percent(metrics[split])} of the logits there hang on distance."
+            names.append(split)
+        return APART, text + " So there is no part of the first layer's input that could be read as position.", names
+    read = ", ".join(f"{_module(name)} {metrics[name]['value']:.2g}" for name in known)
+    text += f" Its projections read position with a gain of {read}, where 1 is what a map without regard to it has."
+    sides = [_side(metrics[name], 1.0) for name in known if _module(name) != "values"]
+    verdict = "holds" if "above" in sides else "undecided" if "inside" in sides else "fails"
+    return verdict, text, names
+
+
+def summary(setting: Setting, metrics: Metrics) -> str:
+    """One sentence for the top of the page."""
+    text = _how(setting)
+    if setting.layers:
+        first, last = setting.layers[0], setting.layers[-1]
+        raw = "raw." if setting.space == "raw" else ""
+        shares = [value(metrics, f"M4.{raw}layer.{layer}.position_share.without_0") for layer in (first, last)]
+        split = value(metrics, f"M6.layer.{first}.position")
+        if shares[0] is not None and shares[1] is not None:
+            text += (f" It is {_share(shares[0])} of the variance that layer {first} reads and {_share(shares[1])} of "
+                     f"what layer {last} does (position 0 left out)")  # fmt: skip
+            text += "." if split is None else f"; of layer {first}'s attention logits {_share(split)} hang on it."
+    return text
+
+
+def value(metrics: Metrics, name: str) -> float | None:
+    """The value of a metric, None if it has none or is not there."""
+    found: float | None = metrics.get(name, {}).get("value")
+    return found
+
+
+def _how(setting: Setting) -> str:
+    tables = setting.tables
+    if tables.kind == "sum" and tables.positions is not None:
+        return f"Position is added to the token vectors at the input, from a table of {len(tables.positions)} rows."
+    if tables.kind == "mixed":
+        return "Token and position meet at the input, but not by a sum."
+    return "No position reaches the input of the first layer."
+
+
+def _cannot_shift(setting: Setting, metrics: Metrics) -> str | None:
+    if "M5.size" not in metrics:
+        return None
+    note = metrics["M5.size"]["note"]
+    return f"{note[0].upper()}{note[1:]}."
+
+
+def _against_chance(metrics: Metrics) -> tuple[str, str]:
+    """Whether the overlap lies below, inside or above the range of chance, and the sentence that says so."""
+    overlap, chance = metrics["M2.overlap"], metrics["M2.overlap_chance"]
+    if overlap["value"] is None:
+        return "inside", f"The overlap of the tables is not defined: {overlap['note']}."
+    low, high = chance["interval"]
+    side = "below" if overlap["value"] < low else "above" if overlap["value"] > high else "inside"
+    how = f"{side} the range" if side != "inside" else "inside the range"
+    ratio = overlap["value"] / chance["value"]
+    return side, (f"Token and position space overlap {ratio:.2g} times as much as by chance, {how} in which 95 % of "
+                  "random rotations lie.")  # fmt: skip
+
+
+def _side(metric: Mapping[str, Any], threshold: float) -> str:
+    """Where the interval lies: above or below the threshold, or inside if it is not on one side or not known."""
+    if metric.get("value") is None or metric.get("interval") is None:
+        return "inside"
+    low, high = metric["interval"]
+    return "above" if low >= threshold else "below" if high < threshold else "inside"
+
+
+def _both(first: bool, second: bool, *, undecided: bool) -> str:
+    if first and second:
+        return "holds"
+    return "partly" if first or second else "undecided" if undecided else "fails"
+
+
+def _percent(metric: Mapping[str, Any]) -> str:
+    low, high = metric["interval"] or (None, None)
+    text = _share(metric["value"])
+    return text if low is None or high is None else f"{text} [{_plain(low)}, {_plain(high)}]"
+
+
+def _share(x: float) -> str:
+    return f"{_plain(x)} %"
+
+
+def _plain(x: float) -> str:
+    percent = 100 * x
+    return f"{percent:.0f}" if percent >= 99.995 else f"{percent:.3g}"
+
+
+def _module(name: str) -> str:
+    return {"q": "queries", "k": "keys", "v": "values"}[name.split(".")[3]]
