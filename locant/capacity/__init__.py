@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from locant.capacity.approximate import classic_integral
-    from locant.capacity.ask import Capacity, capacity
+    from locant.capacity.ask import capacity
     from locant.capacity.bits import bits_available, bits_needed, pigeonhole_members, pigeonhole_width
     from locant.capacity.brute import brute_force
     from locant.capacity.decoders import decode
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from locant.capacity.membership import membership_probability
     from locant.capacity.other_codes import recovery
     from locant.capacity.pursuit import omp_probability, successive_probability
+    from locant.capacity.result import Capacity
     from locant.capacity.rules import box_probability, compare_rules, union_bound
     from locant.capacity.simulate import law_sample
     from locant.capacity.solve import format_for, items_for, members_for, width_for
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "approximate": ("classic_integral",),
-    "ask": ("Capacity", "capacity"),
+    "ask": ("capacity",),
     "bits": ("bits_available", "bits_needed", "pigeonhole_members", "pigeonhole_width"),
     "brute": ("brute_force",),
     "decoders": ("decode",),
@@ -35,6 +36,7 @@ _HOMES = {
     "membership": ("membership_probability",),
     "other_codes": ("recovery",),
     "pursuit": ("omp_probability", "successive_probability"),
+    "result": ("Capacity",),
     "rules": ("box_probability", "compare_rules", "union_bound"),
     "simulate": ("law_sample",),
     "solve": ("format_for", "items_for", "members_for", "width_for"),

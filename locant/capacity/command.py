@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from locant.capacity.ask import Capacity, capacity
+from locant.capacity.ask import capacity
 from locant.capacity.folders import from_folder
 from locant.capacity.options import GPT2, Options
+from locant.capacity.result import Capacity
 from locant.capacity.tables import Table, load, same_width, usable
 
 

@@ -90,7 +90,9 @@ def _gguf(path: Path) -> list[Any]:
     try:
         from gguf import GGUFReader
     except ImportError as error:
-        raise ValueError("expected the package gguf to read a GGUF file, was: missing; pip install gguf") from error
+        raise ValueError(
+            "expected the package gguf to read a GGUF file, was: missing; pip install 'locant[xray]'"
+        ) from error
     try:
         return list(GGUFReader(path).tensors)
     except (ValueError, KeyError, IndexError) as error:

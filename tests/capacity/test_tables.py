@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -74,6 +75,12 @@ class TestLoad:
         table = load(f"{tmp_path / 'q.gguf'}:w")
         assert table.stored == "q8_0"
         assert np.abs(table.rows.numpy() - rows).max() < 0.02
+
+    def test_gguf_without_its_package(self, tmp_path, monkeypatch):
+        (tmp_path / "m.gguf").write_bytes(b"GGUF")
+        monkeypatch.setitem(sys.modules, "gguf", None)
+        told = refused(load, f"{tmp_path / 'm.gguf'}:w")
+        assert told == "expected the package gguf to read a GGUF file, was: missing; pip install 'locant[xray]'"
 
     def test_a_pickle_is_refused_and_not_run(self, tmp_path):
         ran = tmp_path / "ran"

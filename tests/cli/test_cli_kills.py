@@ -43,9 +43,19 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(data, tmp_path_factory):
-    """What a command gives that nobody disturbs."""
-    return completed(data, tmp_path_factory.mktemp("whole") / "out")
+def whole(tmp_path_factory):
+    """The folder of a command that nobody disturbs, once `undisturbed` has filled it."""
+    return tmp_path_factory.mktemp("whole") / "out"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, whole):
+    """What such a command gives."""
+    return completed(data, whole)
+
+
+def sizes(folder):
+    return [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
 
 
 def clean(out):
@@ -149,12 +159,14 @@ def test_ctrl_c(data, undisturbed, tmp_path):
     assert before.items() <= recorded(out).items()
 
 
-def test_a_full_disk(data, undisturbed, tmp_path):
+def test_a_full_disk(data, undisturbed, whole, tmp_path):
     """A small file system that fills up while the runs are recorded, and is then made larger."""
     disk = tmp_path / "disk"
     disk.mkdir()
+    pages = [sum(-(-size // 4096) for size in sizes(whole / part)) for part in ("data", "runs")]
+    room = pages[0] + pages[1] // 2  # about half of the runs find room
     mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "locant-test", disk], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={4 * room}k", "locant-test", disk], capture_output=True, check=False
     )
     if not mounted or mounted.returncode:
         pytest.skip("mounting a small file system was refused; the limit on the size of files is tested instead")
@@ -189,9 +201,11 @@ def test_no_room_for_the_data(data, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_no_room_for_the_report(data, undisturbed, tmp_path):
+def test_no_room_for_the_report(data, undisturbed, whole, tmp_path):
     out = tmp_path / "out"
-    code, _, told = finish(limited(data, out, 30_000))
+    room = max(sizes(whole / "runs") + sizes(whole / "data")) + 8_000
+    assert room < (whole / "report.html").stat().st_size
+    code, _, told = finish(limited(data, out, room))
     assert code == 2
     assert lines(told) == ["locant: [Errno 27] File too large"]
     before = recorded(out)
