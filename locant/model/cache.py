@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from locant.encodings.positions import Layout
+from locant.model.columns import Ahead
 
 
 class Column:
@@ -41,6 +42,7 @@ class Cache:
         self.notes = [Column(-2) for _ in range(layers)]
         self.positions = Column(1)
         self.documents: Column | None = None
+        self.ahead = Ahead()
 
     def __len__(self) -> int:
         return self.positions.length

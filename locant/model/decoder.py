@@ -11,6 +11,7 @@ from locant.encodings.codes import Code, draw_normal
 from locant.encodings.derived import Derived
 from locant.model.attend import BACKENDS, Attend, Visibility, sdpa, visibility
 from locant.model.cache import Cache
+from locant.model.columns import Beside, columns, foreseeable
 
 
 class Reading(nn.Module):
@@ -26,9 +27,12 @@ class Reading(nn.Module):
         self.weight = nn.Parameter(torch.empty(out, width))
         self.beside = nn.Parameter(torch.empty(out, columns)) if columns else None
 
-    def forward(self, x: Tensor, z: Tensor | None) -> Tensor:
-        y = F.linear(x, self.weight)
-        return y if z is None or self.beside is None else y + F.linear(z, self.beside)
+    def forward(self, x: Tensor, z: Tensor | None, known: Tensor | None = None) -> Tensor:
+        """known: ``W_z z`` as ``[out]``, if it was computed before."""
+        if z is None or self.beside is None or known is not None:
+            return F.linear(x, self.weight, known)
+        # In place, as nothing else has seen the product yet: a second tensor of that size costs more than the sum.
+        return F.linear(x, self.weight).add_(F.linear(z, self.beside))
 
 
 class Attention(nn.Module):
@@ -41,9 +45,9 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Tensor, z: Tensor | None, here: Layout, keys: Layout, encoding: PositionalEncoding,
-                see: Visibility, cache: Cache | None) -> Tensor:  # fmt: skip
+                see: Visibility, cache: Cache | None, known: Tensor | None = None) -> Tensor:  # fmt: skip
         batch, time, width = x.shape
-        q, k, v = self.project(x, z).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = self.project(x, z, known).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         scale = q.shape[-1] ** -0.5
         content = q
         q, k = encoding.qk(q, k, here.positions, here.positions)
@@ -71,16 +75,20 @@ class Block(nn.Module):
         self.up = Reading(width, encoding.beside_width, hidden)
         self.down = nn.Linear(hidden, width, bias=False)
 
-    def forward(self, x: Tensor, here: Layout, keys: Layout, encoding: PositionalEncoding, see: Visibility,
-                cache: Cache | None) -> Tensor:  # fmt: skip
+    def forward(self, x: Tensor, beside: Beside, here: Layout, keys: Layout, encoding: PositionalEncoding,
+                see: Visibility, cache: Cache | None) -> Tensor:  # fmt: skip
         x = encoding.enter(x, here.positions)
-        z = encoding.beside(here.positions)
-        if z is not None:
-            # Split norms: a common one would let the token's size change what is read of its position.
-            z = F.rms_norm(z, z.shape[-1:]).to(x.dtype)
-        x = x + self.attention(self.attention_norm(x), z, here, keys, encoding, see, cache)
-        down: Tensor = self.down(F.gelu(self.up(self.mlp_norm(x), z)))
+        z = beside.columns
+        x = x + self.attention(self.attention_norm(x), z, here, keys, encoding, see, cache, beside.attention)
+        down: Tensor = self.down(F.gelu(self.up(self.mlp_norm(x), z, beside.mlp)))
         return x + down
+
+    def beside(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """``W_z z`` of both projections."""
+        attention, mlp = self.attention.project.beside, self.up.beside
+        assert attention is not None
+        assert mlp is not None
+        return F.linear(z, attention), F.linear(z, mlp)
 
 
 class Decoder(nn.Module):
@@ -105,6 +113,7 @@ class Decoder(nn.Module):
         # Resolved once, and kept out of the module tree: these are views of the modules in `encoding`.
         self.schedule = tuple(encoding.layer(index) for index in range(layers))
         self.attention = choose(attention, self.schedule)
+        self.reads_beside = any(each.beside_width for each in self.schedule)
         self.tokens = nn.Embedding(vocabulary, self.token_width)
         attend, hidden = BACKENDS[self.attention], 4 * width if hidden is None else hidden
         self.blocks = nn.ModuleList(
@@ -155,9 +164,27 @@ class Decoder(nn.Module):
         keys = here if cache is None else cache.extend(here)
         see = visibility(tokens.shape[1], keys.positions.shape[1], here.documents, keys.documents, tokens.device)
         x = self.encoding.embed(self.tokens(tokens), here.positions)
-        for block, encoding in zip(self.blocks, self.schedule, strict=True):
-            x = block(x, here, keys, encoding, see, cache)
+        besides = self._besides(here.positions, x.dtype, cache)
+        for block, encoding, beside in zip(self.blocks, self.schedule, besides, strict=True):
+            x = block(x, beside, here, keys, encoding, see, cache)
         return F.linear(self.norm(x[..., : self.token_width]), self.tokens.weight)
+
+    def _besides(self, positions: Tensor, dtype: torch.dtype, cache: Cache | None) -> list[Beside]:
+        """What each layer reads beside the stream; in decoding, its projections are there before the token is."""
+
+        def look(where: Tensor) -> list[Beside]:
+            return columns(self.schedule, where, dtype)
+
+        def project(layer: int, z: Tensor) -> tuple[Tensor, Tensor]:
+            both: tuple[Tensor, Tensor] = self.blocks[layer].beside(z)
+            return both
+
+        if cache is None or not self.reads_beside or not foreseeable(positions):
+            return look(positions)
+        if self.encoding.limit is not None and positions.item() >= self.encoding.limit:
+            return look(positions)  # which refuses it
+        with torch.no_grad():
+            return cache.ahead.at(positions, self.encoding.limit, look, project)
 
     def _next(self, tokens: Tensor, cache: Cache | None) -> Layout:
         if cache is not None and (cache.documents is not None or (cache.positions.store is not None
