@@ -23,7 +23,7 @@ class Beside(NamedTuple):
 
 
 Project = Callable[[int, Tensor], tuple[Tensor, Tensor]]
-"""A layer's index and its columns ``[1, time, columns]`` to what its two projections make of them, ``[1, time, out]``."""
+"""Takes a layer's index and its columns ``[1, time, columns]``; gives its two projections, ``[1, time, out]`` each."""
 
 
 def columns(schedule: Sequence[PositionalEncoding], positions: Tensor, dtype: torch.dtype) -> list[Beside]:

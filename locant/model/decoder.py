@@ -1,6 +1,8 @@
 """A pre-norm decoder that takes any encoding, with no branch on which one it is."""
 
 import hashlib
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -116,9 +118,8 @@ class Decoder(nn.Module):
         self.reads_beside = any(each.beside_width for each in self.schedule)
         self.tokens = nn.Embedding(vocabulary, self.token_width)
         attend, hidden = BACKENDS[self.attention], 4 * width if hidden is None else hidden
-        self.blocks = nn.ModuleList(
-            Block(width, heads, hidden, each, index, attend) for index, each in enumerate(self.schedule)
-        )
+        blocks = (Block(width, heads, hidden, each, index, attend) for index, each in enumerate(self.schedule))
+        self.blocks = cast(Sequence[Block], nn.ModuleList(blocks))
         self.norm = nn.LayerNorm(self.token_width, bias=False)
         self.reset_parameters(0)
 
@@ -176,8 +177,7 @@ class Decoder(nn.Module):
             return columns(self.schedule, where, dtype)
 
         def project(layer: int, z: Tensor) -> tuple[Tensor, Tensor]:
-            both: tuple[Tensor, Tensor] = self.blocks[layer].beside(z)
-            return both
+            return self.blocks[layer].beside(z)
 
         if cache is None or not self.reads_beside or not foreseeable(positions):
             return look(positions)
