@@ -27,6 +27,7 @@ class OnAxis(PositionalEncoding):
         self.additive = encoding.additive
         self.reads_keys = encoding.reads_keys
         self.own_planes = encoding.own_planes
+        self.planes = encoding.planes
         self.reads_weights = encoding.reads_weights
         self.extra_width = encoding.extra_width
         self.beside_width = encoding.beside_width

@@ -70,6 +70,8 @@ class PositionalEncoding(nn.Module):
         them before.
     own_planes: queries and keys are rotated in planes of its own, which commute with no other rotation: beside another
         part that changes queries or keys, attention is not taken for shift-invariant.
+    planes: the pairs of columns in which queries and keys are rotated, as ``planes_of`` names them. Rotations in other
+        pairs do not commute: attention is not taken for shift-invariant where two parts differ in them.
     reads_weights: ``read`` does something. Only attention that is written out (``dense``) has weights to read.
     extra_width: number of columns that ``embed`` appends to the token's columns.
     beside_width: number of columns that ``beside`` returns.
@@ -82,6 +84,7 @@ class PositionalEncoding(nn.Module):
     additive: bool = True
     reads_keys: bool = False
     own_planes: bool = False
+    planes: frozenset[str] = frozenset()
     reads_weights: bool = False
     extra_width: int = 0
     beside_width: int = 0
@@ -169,6 +172,7 @@ class Chain(PositionalEncoding):
         self.additive = all(part.additive for part in parts)
         self.reads_keys = any(part.reads_keys for part in parts)
         self.own_planes = any(part.own_planes for part in parts)
+        self.planes = frozenset().union(*(part.planes for part in parts))
         self.reads_weights = any(part.reads_weights for part in parts)
         self.extra_width = sum(part.extra_width for part in parts)
         self.beside_width = sum(part.beside_width for part in parts)
@@ -242,14 +246,15 @@ def _reads_rotated(parts: Sequence[PositionalEncoding]) -> bool:
 
 
 def _rotate_each_other(parts: Sequence[PositionalEncoding]) -> bool:
-    """Whether one part rotates in planes of its own what another changes as well."""
+    """Whether one part rotates in planes of its own what another changes as well, or two rotate in different planes."""
     changing = [
         part
         for part in parts
         if any(isinstance(each, PositionalEncoding) and each.defines("qk") for each in part.modules())
         or part.own_planes
     ]
-    return len(changing) > 1 and any(part.own_planes for part in changing)
+    different = len(frozenset().union(*(part.planes for part in changing))) > 1
+    return len(changing) > 1 and (different or any(part.own_planes for part in changing))
 
 
 class PerLayer(PositionalEncoding):
@@ -274,6 +279,7 @@ class PerLayer(PositionalEncoding):
         self.additive = all(part.additive for part in cycle)
         self.reads_keys = any(part.reads_keys for part in cycle)
         self.own_planes = any(part.own_planes for part in cycle)
+        self.planes = frozenset().union(*(part.planes for part in cycle))
         self.reads_weights = any(part.reads_weights for part in cycle)
 
     def layer(self, index: int) -> PositionalEncoding:

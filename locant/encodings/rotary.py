@@ -93,6 +93,11 @@ def speeds(head_width: int, base: float | None, fraction: float | None, frequenc
     return Derived(constant(frequencies), dtype)
 
 
+def planes_of(layout: str, pairs: int, side: str = "first") -> frozenset[str]:
+    """A name for the columns that are rotated together. Neighbours are neighbours however many pairs there are."""
+    return frozenset({layout if layout == "interleaved" else f"{layout} of the {side} {2 * pairs}"})
+
+
 def check_words(layout: str, side: str) -> None:
     """Raises ValueError for a layout or side that there is not."""
     if layout not in LAYOUTS:
@@ -136,6 +141,8 @@ class Rotary(PositionalEncoding):
         check_words(layout, side)
         self.layout, self.side, self.attention_factor = layout, side, attention_factor
         self.frequencies = speeds(head_width, base, fraction, frequencies, dtype)
+        given = rotated_columns(head_width, 1.0 if fraction is None else fraction) // 2
+        self.planes = planes_of(layout, given if frequencies is None else frequencies.shape[-1], side)
 
     def qk(self, q: Tensor, k: Tensor, q_positions: Tensor, k_positions: Tensor) -> tuple[Tensor, Tensor]:
         return self._turn(q, q_positions), self._turn(k, k_positions)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from locant.encodings.base import PositionalEncoding
 from locant.encodings.frequencies import geometric
-from locant.encodings.rotary import angles, check_words, rotate, rotated_columns
+from locant.encodings.rotary import angles, check_words, planes_of, rotate, rotated_columns
 
 
 class RotaryMixed(PositionalEncoding):
@@ -33,7 +33,7 @@ class RotaryMixed(PositionalEncoding):
             raise ValueError(f"expected a head width divisible by 4, was: {head_width}")
         if heads < 1 or axes < 1:
             raise ValueError(f"expected at least 1 head and 1 axis, was: {heads} and {axes}")
-        self.layout, self.base = layout, base
+        self.layout, self.base, self.planes = layout, base, planes_of(layout, head_width // 2)
         self.weight = nn.Parameter(torch.empty(heads, axes, head_width // 2))
         self.reset_parameters()
 

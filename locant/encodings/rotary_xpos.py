@@ -9,7 +9,7 @@ from locant.encodings.base import PositionalEncoding
 from locant.encodings.codes import check_positions
 from locant.encodings.derived import Derived
 from locant.encodings.frequencies import geometric
-from locant.encodings.rotary import angles, check_words, rotate, rotated_columns
+from locant.encodings.rotary import angles, check_words, planes_of, rotate, rotated_columns
 
 LARGEST = 1e30  # of a scale: products of two stay finite in float32 and its reciprocal is no subnormal
 
@@ -56,7 +56,7 @@ class XPos(PositionalEncoding):
         if not scale_base > 0:
             raise ValueError(f"expected a positive scale_base, was: {scale_base}")
         pairs = rotated_columns(head_width, fraction) // 2
-        self.layout, self.scale_base = layout, scale_base
+        self.layout, self.scale_base, self.planes = layout, scale_base, planes_of(layout, pairs)
         self.limit: int = limit
         self.centre = limit // 2 if centre is None else centre
         furthest = max(abs(self.centre), abs(limit - 1 - self.centre)) / scale_base

@@ -5,6 +5,7 @@ import torch
 from support import noise
 from torch import Tensor
 
+import locant
 from locant.encodings import (
     T5,
     Add,
@@ -18,6 +19,7 @@ from locant.encodings import (
     PositionalEncoding,
     Rotary,
     build,
+    contiguous,
 )
 
 
@@ -163,3 +165,25 @@ def test_distances_with_shared_and_with_own_positions() -> None:
     assert shared.tolist() == [[5, 3, 1], [9, 7, 5]]
     own = Pairs(noise(1), noise(1), torch.cat([q, q + 1]), torch.cat([k, k - 2]), lambda b, h, i, j: j <= i)
     assert own.distance(b, i, j).tolist() == [[[5, 3, 1], [9, 7, 5]], [[8, 6, 4], [12, 10, 8]]]
+
+
+@pytest.mark.parametrize(
+    ("expression", "invariant"),
+    [
+        ("rotary + rotary", True),
+        ("rotary + xpos", True),
+        ("rotary(layout=interleaved) + rotary(fraction=0.5, layout=interleaved)", True),
+        ("rotary + rotary(layout=interleaved)", False),
+        ("rotary + rotary(fraction=0.5)", False),
+        ("rotary + xpos(layout=interleaved)", False),
+        ("per_layer(rotary, none) + rotary(layout=interleaved)", False),
+        ("rotary + rotary_mixed(layout=interleaved)", False),
+    ],
+)
+def test_rotations_in_different_planes_do_not_commute(expression: str, invariant: bool) -> None:
+    """Declared as measured: the logits of a model whose positions all move by one amount."""
+    model = locant.decoder(expression, 16, 2, 2, 64, 11).double().requires_grad_(False)
+    tokens = torch.arange(12)[None] * 5 % 11
+    moved = (model(tokens, contiguous(12, start=30)) - model(tokens)).abs().max()
+    assert model.encoding.shift_invariant == invariant
+    assert (moved < 1e-4) == invariant
