@@ -1,8 +1,7 @@
 """Sums and how fast they are taken apart, as ratios within one run: python benchmarks/capacity.py [ROUNDS]
 
-As in `run.py`: every round times all candidates once, in rotated order, on one thread and in CPU time of that thread. A
-figure is the median over the rounds of the ratio to the baseline of the same round, with the quartiles. The goals stand
-beside what was found; a missed one is printed as missed, and the exit status is 1.
+See `timing.py` for how a ratio is taken. The goals stand beside what was found; a missed one is printed as missed, and
+the exit status is 1.
 """
 
 import sys
@@ -13,9 +12,9 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
-from run import ratios
 from sklearn.linear_model import orthogonal_mp
 from threadpoolctl import threadpool_limits
+from timing import Call, at_least, ratios, show, title
 from torch import Tensor
 
 from locant.capacity.books import supports
@@ -25,8 +24,6 @@ from locant.capacity.estimate import Estimate
 from locant.capacity.exact import recovery_probability
 from locant.capacity.simulate import law_sample
 from locant.capacity.solve import members_for
-
-Call = Callable[[], object]
 
 
 def sums_of(items: int, width: int, members: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -73,7 +70,7 @@ def decoders(rounds: int) -> bool:
         print(f"  {name:28} {middle:7.3f}  [{low:.3f}, {high:.3f}]  sets recovered {right[name]:.3f}")
     best = min(figures[1] for name, figures in found.items() if "scikit" in name)
     better = right["AMP"] >= max(value for name, value in right.items() if "scikit" in name)
-    return goal("AMP times faster than scikit-learn's faster OMP", best / found["AMP"][1], 5, better)
+    return at_least("AMP times faster than scikit-learn's faster OMP", best / found["AMP"][1], 5, better)
 
 
 def brute(rounds: int) -> bool:
@@ -98,8 +95,8 @@ def brute(rounds: int) -> bool:
     show(found)
     by_force = brute_force(table, members=24, trials=1024)
     print(f"  sets recovered: {plain():.3f} and {by_force.value:.3f} of this table, {sample().value:.4f} by law")
-    kept = goal("brute force, GEMM + topk times as fast", 1 / found["brute force, 1024 trials"][1], 1)
-    return goal("law sampler, times the trials", 200 / found["law sampler, 204,800 trials"][1], 100) and kept
+    kept = at_least("brute force, GEMM + topk times as fast", 1 / found["brute force, 1024 trials"][1], 1)
+    return at_least("law sampler, times the trials", 200 / found["law sampler, 204,800 trials"][1], 100) and kept
 
 
 def clean_up(rounds: int) -> bool:
@@ -121,7 +118,7 @@ def clean_up(rounds: int) -> bool:
     assert torch.equal(peer, rows[decode(sums[:8], rows, 1, "cosine")[:, 0]])
     found = ratios(calls, "Torchhd, one by one", rounds)
     show(found)
-    return goal("clean-up times faster than Torchhd's", 1 / found["clean-up by cosine"][1], 20)
+    return at_least("clean-up times faster than Torchhd's", 1 / found["clean-up by cosine"][1], 20)
 
 
 def limits(_: int) -> bool:
@@ -133,19 +130,7 @@ def limits(_: int) -> bool:
             cells[width, items] = [members_for(width, items, p, recovery_probability) for p in (0.5, 0.99)]
     taken = time.thread_time() - started
     print(f"  {len(cells)} cells in {taken:.1f} s; members at width 8192 and 10^6 items: {cells[8192, 10**6]}")
-    return goal("cells a second", len(cells) / taken, 1)
-
-
-def show(found: dict[str, tuple[float, float, float]]) -> None:
-    for name, (low, middle, high) in found.items():
-        print(f"  {name:28} {middle:7.3f}  [{low:.3f}, {high:.3f}]")
-
-
-def goal(what: str, found: float, least: float, besides: bool = True) -> bool:
-    """Prints a goal, which is met at `least` or more, and says whether it is."""
-    kept = besides and found >= least
-    print(f"  {'met' if kept else 'MISSED'}: {what}: {found:.2f}, goal {least:g}")
-    return kept
+    return at_least("cells a second", len(cells) / taken, 1)
 
 
 def main(rounds: int) -> int:
@@ -155,7 +140,7 @@ def main(rounds: int) -> int:
     print(f"{versions}, one thread, {rounds} rounds; ratio: median [quartiles]")
     kept = []
     for group in (decoders, brute, clean_up, limits):
-        print(f"\n{' '.join((group.__doc__ or '').split())}")
+        title(group)
         kept.append(group(rounds))
     return 0 if all(kept) else 1
 

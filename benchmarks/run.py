@@ -1,39 +1,15 @@
 """Speed as ratios within one run: python benchmarks/run.py [ROUNDS]
 
-Every round times all candidates once, in rotated order, on one thread and in CPU time of that thread; a figure is the
-median over the rounds of the ratio to the baseline of the same round, with the quartiles. On a machine that others use
-too, such ratios hold where seconds do not.
+See `timing.py` for how a ratio is taken.
 """
 
-import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping
 
 import torch
+from timing import Call, ratios, show, title
 
 import locant
 from locant.encodings import Rotary, build, contiguous
-
-Call = Callable[[], object]
-
-
-def ratios(candidates: Mapping[str, Call], baseline: str, rounds: int) -> dict[str, tuple[float, float, float]]:
-    """Lower quartile, median and upper quartile of time over the baseline's time, per candidate."""
-    names = list(candidates)
-    for call in candidates.values():
-        call()
-    seen: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds):
-        taken = {}
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            started = time.thread_time()
-            candidates[name]()
-            taken[name] = time.thread_time() - started
-        for name in names:
-            seen[name].append(taken[name] / taken[baseline])
-    quartiles = {name: statistics.quantiles(values, n=4) for name, values in seen.items()}
-    return {name: (low, middle, high) for name, (low, middle, high) in quartiles.items()}
 
 
 def rotation() -> tuple[dict[str, Call], str]:
@@ -91,9 +67,8 @@ def main(rounds: int) -> None:
     print(f"torch {torch.__version__}, one thread, {rounds} rounds; ratio: median [quartiles]")
     for group in (rotation, embedding, training):
         candidates, baseline = group()
-        print(f"\n{' '.join((group.__doc__ or '').split())}")
-        for name, (low, middle, high) in ratios(candidates, baseline, rounds).items():
-            print(f"  {name:28} {middle:6.2f}  [{low:.2f}, {high:.2f}]")
+        title(group)
+        show(ratios(candidates, baseline, rounds))
 
 
 if __name__ == "__main__":
