@@ -141,7 +141,7 @@ def test_ctrl_c(data, undisturbed, tmp_path):
     """While workers are being started, and later while they train."""
     out, before = tmp_path / "out", {}
     # A worker that still imports its first modules does not yet ignore the signal by itself.
-    moments = [(workers, 0.06), (workers, 0.13), (lambda pid: len(recorded(out)) > 2, 0)]
+    moments = [(workers, 0.06), (workers, 0.13), (lambda pid: recorded(out), 0)]
     for reached, delay in moments:
         process = start(command(data, out, "--workers", "2"))
         assert wait_until(lambda reached=reached, pid=process.pid: reached(pid), process)
@@ -154,7 +154,7 @@ def test_ctrl_c(data, undisturbed, tmp_path):
         assert wait_until(lambda children=children: not [child for child in children if alive(child)], timeout=5)
         assert before.items() <= recorded(out).items()
         before = recorded(out)
-    assert 2 < len(before) < RUNS
+    assert 0 < len(before) < RUNS
     assert timeless(completed(data, out)) == timeless(undisturbed)
     assert before.items() <= recorded(out).items()
 
