@@ -32,8 +32,7 @@ check: .venv/installed          ## format, lint and types
 	$(BIN)/mypy
 
 bench: .venv/installed          ## speed as ratios within one run
-	$(BIN)/python benchmarks/run.py
-	$(BIN)/python benchmarks/capacity.py
+	$(BIN)/python benchmarks/page.py
 
 docs: .venv/installed           ## the pages under docs/ as a site in site/
 	$(BIN)/zensical build --clean
