@@ -66,6 +66,8 @@ class PositionalEncoding(nn.Module):
     limit: first position that cannot be represented; None if there is none.
     shift_invariant: attention stays the same when all positions move by one amount.
     additive: ``score_mod`` only adds to the score, whatever the score is. Fused attention needs that.
+    by_distance: what it adds follows from the head and the distance alone, by the same formula for every pair. Between
+        consecutive positions the scores of the last query then tell those of all.
     reads_keys: keys are multiplied with vectors of its own, so it is not shift-invariant where another part has rotated
         them before.
     own_planes: queries and keys are rotated in planes of its own, which commute with no other rotation: beside another
@@ -80,6 +82,7 @@ class PositionalEncoding(nn.Module):
     limit: int | None = None
     shift_invariant: bool = True
     additive: bool = True
+    by_distance: bool = False
     reads_keys: bool = False
     own_planes: bool = False
     reads_weights: bool = False
@@ -167,6 +170,8 @@ class Chain(PositionalEncoding):
         mixed = _reads_rotated(parts) or _rotate_each_other(parts)
         self.shift_invariant = all(part.shift_invariant for part in parts) and not mixed
         self.additive = all(part.additive for part in parts)
+        on_scores = [part for part in parts if part.defines("score_mod")]
+        self.by_distance = bool(on_scores) and all(part.by_distance for part in on_scores)
         self.reads_keys = any(part.reads_keys for part in parts)
         self.own_planes = any(part.own_planes for part in parts)
         self.reads_weights = any(part.reads_weights for part in parts)

@@ -89,6 +89,8 @@ class MlpBias(PositionalEncoding):
     Limit: none.  Shift-invariant: yes.  Raises ValueError if heads or hidden units are not positive.
     """
 
+    by_distance = True
+
     def __init__(self, heads: int, *, hidden: int = 32, logarithmic: bool = True) -> None:
         super().__init__()
         self.logarithmic = logarithmic

@@ -9,8 +9,12 @@ from torch.nn import functional as F
 from locant.encodings import Layout, Pairs, PositionalEncoding, build, contiguous
 from locant.encodings.codes import Code, draw_normal
 from locant.encodings.derived import Derived
-from locant.model.attend import BACKENDS, Attend, Visibility, sdpa, visibility
+from locant.encodings.once import Memo, eager, once
+from locant.model.attend import BACKENDS, Attend, Visibility, visibility
+from locant.model.blocks import ByDistance, blocks
 from locant.model.cache import Cache
+
+ATTENTION: dict[str, Attend] = {"blocks": blocks, **BACKENDS}
 
 
 class Reading(nn.Module):
@@ -37,6 +41,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, encoding: PositionalEncoding, index: int, attend: Attend) -> None:
         super().__init__()
         self.heads, self.index, self.attend = heads, index, attend
+        self.lazily = attend is blocks and encoding.by_distance
         self.project = Reading(width, encoding.beside_width, 3 * width)
         self.out = nn.Linear(width, width, bias=False)
 
@@ -53,7 +58,8 @@ class Attention(nn.Module):
             k, v, k_notes = cache.append(self.index, k, v, k_notes)
         pairs = Pairs(q, k, here.positions, keys.positions, see.mask_mod, q_notes, k_notes, scale, content)
         read = encoding.read if encoding.reads_weights else None
-        out = self.attend(pairs, v, see, encoding.score_mod(pairs), read)
+        mod = ByDistance(encoding, pairs) if self.lazily else encoding.score_mod(pairs)
+        out = self.attend(pairs, v, see, mod, read)
         out = encoding.output(out, here.positions)
         merged: Tensor = self.out(out.transpose(1, 2).reshape(batch, time, width))
         return merged
@@ -88,8 +94,8 @@ class Decoder(nn.Module):
 
     width: of the residual stream, the ``extra_width`` columns that the encoding appends included.
     hidden: width of the MLPs; 4 times the width unless given.
-    attention: ``"auto"`` takes ``sdpa`` if every layer's scores are additive and no layer reads the weights, and
-        ``dense`` if not; or one by name.
+    attention: ``"auto"`` takes ``dense`` if a layer's scores are not additive or a layer reads the weights; else
+        ``blocks`` if a layer's scores follow from distance or are left alone, and ``sdpa`` if not; or one by name.
     Raises ValueError if widths do not divide, the columns do not fit, or the attention cannot serve the encoding.
     """
 
@@ -106,11 +112,12 @@ class Decoder(nn.Module):
         self.schedule = tuple(encoding.layer(index) for index in range(layers))
         self.attention = choose(attention, self.schedule)
         self.tokens = nn.Embedding(vocabulary, self.token_width)
-        attend, hidden = BACKENDS[self.attention], 4 * width if hidden is None else hidden
+        attend, hidden = ATTENTION[self.attention], 4 * width if hidden is None else hidden
         self.blocks = nn.ModuleList(
             Block(width, heads, hidden, each, index, attend) for index, each in enumerate(self.schedule)
         )
         self.norm = nn.LayerNorm(self.token_width, bias=False)
+        self.memo = Memo()  # of what follows from positions alone, for the next layer and the next step
         self.reset_parameters(0)
 
     def reset_parameters(self, seed: int) -> None:
@@ -151,6 +158,12 @@ class Decoder(nn.Module):
         cache: what was read before; ``tokens`` and ``layout`` are then the new ones only, and the cache grows.
         Raises ValueError where a position lies beyond the encoding's limit.
         """
+        if not eager():
+            return self._logits(tokens, layout, cache)
+        with self.memo.open():
+            return self._logits(tokens, layout, cache)
+
+    def _logits(self, tokens: Tensor, layout: Layout | None, cache: Cache | None) -> Tensor:
         here = layout if layout is not None else self._next(tokens, cache)
         keys = here if cache is None else cache.extend(here)
         see = visibility(tokens.shape[1], keys.positions.shape[1], here.documents, keys.documents, tokens.device)
@@ -163,7 +176,9 @@ class Decoder(nn.Module):
         if cache is not None and (cache.documents is not None or (cache.positions.store is not None
                                   and cache.positions.store.shape[0] > 1)):  # fmt: skip
             raise ValueError("expected a layout, as the cache was filled with one, was: none")
-        return contiguous(tokens.shape[1], start=0 if cache is None else len(cache), device=tokens.device)
+        time, start, device = tokens.shape[1], 0 if cache is None else len(cache), tokens.device
+        positions = once((time, start, device), lambda: contiguous(time, start=start, device=device).positions)
+        return Layout(positions)
 
     def cache(self) -> Cache:
         """An empty cache for this model."""
@@ -175,11 +190,15 @@ def choose(attention: str, schedule: tuple[PositionalEncoding, ...]) -> str:
     additive = all(encoding.additive for encoding in schedule)
     reads = any(encoding.reads_weights for encoding in schedule)
     if attention == "auto":
-        return "sdpa" if additive and not reads else "dense"
-    if attention not in BACKENDS:
-        raise ValueError(f"expected the attention auto, {', '.join(BACKENDS)}, was: {attention}")
-    if BACKENDS[attention] is sdpa and not additive:
-        raise ValueError("expected the attention dense or flex for scores that are not only added to, was: sdpa")
+        if reads or not additive:
+            return "dense"
+        return "blocks" if any(each.by_distance or not each.defines("score_mod") for each in schedule) else "sdpa"
+    if attention not in ATTENTION:
+        raise ValueError(f"expected the attention auto, {', '.join(ATTENTION)}, was: {attention}")
+    if attention in ("blocks", "sdpa") and not additive:
+        raise ValueError(
+            f"expected the attention dense or flex for scores that are not only added to, was: {attention}"
+        )
     if reads and attention != "dense":
         raise ValueError(f"expected the attention dense for an encoding that reads the weights, was: {attention}")
     return attention

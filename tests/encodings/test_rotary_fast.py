@@ -18,7 +18,7 @@ def curves(rows: int, heads: int, time: int, pairs: int, dtype: torch.dtype = to
 
 
 def lying(order: str, batch: int, heads: int, time: int, width: int) -> Tensor:
-    """Queries in memory of their own, as views of a common projection, or at an odd place, which no complex number has."""
+    """Queries in memory of their own, as views of a common projection, or at an odd place (no complex number is)."""
     if order == "own":
         return noise(batch, heads, time, width)
     if order == "odd":
