@@ -25,6 +25,7 @@ class OnAxis(PositionalEncoding):
         self.limit = encoding.limit
         self.shift_invariant = encoding.shift_invariant
         self.additive = encoding.additive
+        self.by_distance = encoding.by_distance
         self.reads_keys = encoding.reads_keys
         self.own_planes = encoding.own_planes
         self.reads_weights = encoding.reads_weights
@@ -40,6 +41,9 @@ class OnAxis(PositionalEncoding):
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         return self.encoding.embed(tokens, self._axis(positions))
+
+    def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
+        return self.encoding.look_up(table, tokens, self._axis(positions))
 
     def beside(self, positions: Tensor) -> Tensor | None:
         return self.encoding.beside(self._axis(positions))

@@ -9,6 +9,7 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from locant.encodings.axes import one_axis
 
@@ -96,6 +97,13 @@ class PositionalEncoding(nn.Module):
         """
         return tokens
 
+    def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
+        """``embed(table[tokens], positions)`` for a table ``[vocabulary, token_width]`` and tokens ``[batch, time]``.
+
+        Defined again only where one pass over memory can do both, with the same result.
+        """
+        return self.embed(F.embedding(tokens, table), positions)
+
     def beside(self, positions: Tensor) -> Tensor | None:
         """Columns ``[rows, time, beside_width]`` that every projection of the layer reads and none writes."""
         return None
@@ -182,6 +190,13 @@ class Chain(PositionalEncoding):
         for part in self.parts:
             tokens = part.embed(tokens, positions)
         return tokens
+
+    def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
+        first = next((index for index, part in enumerate(self.parts) if part.defines("embed")), 0)
+        x = self.parts[first].look_up(table, tokens, positions)
+        for part in self.parts[first + 1 :]:
+            x = part.embed(x, positions)
+        return x
 
     def beside(self, positions: Tensor) -> Tensor | None:
         columns = [c for c in [part.beside(positions) for part in self.parts] if c is not None]

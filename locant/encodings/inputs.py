@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from locant.encodings.base import PositionalEncoding
 from locant.encodings.codes import INITIAL_STD, Code, draw_normal
+from locant.encodings.once import eager
 
 
 def check_width(tokens: Tensor, width: int) -> None:
@@ -39,6 +40,12 @@ class Add(PositionalEncoding):
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         check_width(tokens, self.code.width)
         return tokens + (self.code(positions) * self.scale).to(tokens.dtype)
+
+    def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
+        check_width(table, self.code.width)
+        code = (self.code(positions) * self.scale).to(table.dtype)
+        x = F.embedding(tokens, table)
+        return x.add_(code) if eager() and not torch.is_grad_enabled() else x + code
 
 
 class ScaledAdd(PositionalEncoding):
@@ -113,6 +120,16 @@ class Concat(PositionalEncoding):
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         return torch.cat([tokens, align(tokens, self.code(positions) * self.scale)], dim=-1)
+
+    def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or not eager():
+            return self.embed(F.embedding(tokens, table), positions)
+        width = table.shape[-1]
+        out = table.new_empty(*tokens.shape, width + self.code.width)
+        # Rows of the table go straight to where they stay; a concatenation would move them once more.
+        torch.index_select(table, 0, tokens.reshape(-1), out=out.flatten(0, -2)[:, :width])
+        out[..., width:] = self.code(positions) * self.scale
+        return out
 
 
 class ConcatProject(PositionalEncoding):

@@ -167,7 +167,7 @@ class Decoder(nn.Module):
         here = layout if layout is not None else self._next(tokens, cache)
         keys = here if cache is None else cache.extend(here)
         see = visibility(tokens.shape[1], keys.positions.shape[1], here.documents, keys.documents, tokens.device)
-        x = self.encoding.embed(self.tokens(tokens), here.positions)
+        x = self.encoding.look_up(self.tokens.weight, tokens, here.positions)
         for block, encoding in zip(self.blocks, self.schedule, strict=True):
             x = block(x, here, keys, encoding, see, cache)
         return F.linear(self.norm(x[..., : self.token_width]), self.tokens.weight)
