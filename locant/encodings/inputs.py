@@ -21,6 +21,11 @@ def align(tokens: Tensor, code: Tensor) -> Tensor:
     return code.to(tokens.dtype).expand(*tokens.shape[:-1], code.shape[-1])
 
 
+def scaled(code: Tensor, scale: float) -> Tensor:
+    """``scale`` times the position vectors, which are left alone if that changes nothing."""
+    return code if scale == 1.0 else code * scale
+
+
 class Add(PositionalEncoding):
     """``h_i = x_i + s p_i``: the sum of token vector and position vector, with a fixed scale ``s``.
 
@@ -39,11 +44,11 @@ class Add(PositionalEncoding):
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         check_width(tokens, self.code.width)
-        return tokens + (self.code(positions) * self.scale).to(tokens.dtype)
+        return tokens + scaled(self.code(positions), self.scale).to(tokens.dtype)
 
     def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
         check_width(table, self.code.width)
-        code = (self.code(positions) * self.scale).to(table.dtype)
+        code = scaled(self.code(positions), self.scale).to(table.dtype)
         x = F.embedding(tokens, table)
         return x.add_(code) if eager() and not torch.is_grad_enabled() else x + code
 
@@ -119,7 +124,7 @@ class Concat(PositionalEncoding):
         self.limit = code.limit
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        return torch.cat([tokens, align(tokens, self.code(positions) * self.scale)], dim=-1)
+        return torch.cat([tokens, align(tokens, scaled(self.code(positions), self.scale))], dim=-1)
 
     def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
         if torch.is_grad_enabled() or not eager():
@@ -128,7 +133,7 @@ class Concat(PositionalEncoding):
         out = table.new_empty(*tokens.shape, width + self.code.width)
         # Rows of the table go straight to where they stay; a concatenation would move them once more.
         torch.index_select(table, 0, tokens.reshape(-1), out=out.flatten(0, -2)[:, :width])
-        out[..., width:] = self.code(positions) * self.scale
+        out[..., width:] = scaled(self.code(positions), self.scale)
         return out
 
 
