@@ -9,12 +9,12 @@ from locant.encodings import Layout, PositionalEncoding, contiguous
 from locant.encodings.base import Pairs
 from locant.encodings.once import Memo
 from locant.model.attend import Attend, visibility
-from locant.model.blocks import ByDistance, blocks
+from locant.model.blocks import Later, blocks
 
 
 @dataclass(frozen=True)
 class Heads:
-    """Queries, keys and values ``[batch, head, time, width]``, the stream that they were made of, and where they are."""
+    """Queries, keys and values ``[batch, head, time, width]``, the stream they were made of, and where they are."""
 
     q: Tensor
     k: Tensor
@@ -51,8 +51,8 @@ def _attended(encoding: PositionalEncoding, attend: Attend, given: Heads, keys: 
     here = given.layout.positions
     see = visibility(q.shape[-2], k.shape[-2], None, None, q.device)
     pairs = Pairs(q, k, here, keys.positions, see.mask_mod, *notes, given.q.shape[-1] ** -0.5, given.q)
-    by_distance = attend is blocks and encoding.by_distance
-    mod = ByDistance(encoding, pairs) if by_distance else encoding.score_mod(pairs)
+    later = attend is blocks and (encoding.by_distance or encoding.by_position)
+    mod = Later(encoding, pairs) if later else encoding.score_mod(pairs)
     out = attend(pairs, v, see, mod, encoding.read if encoding.reads_weights else None)
     return encoding.output(out, here)
 

@@ -56,8 +56,8 @@ def _name(encoding: PositionalEncoding) -> str:
 
 
 def _machine() -> Document:
-    return {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "torch": torch.__version__,
-            "threads": 1}  # fmt: skip
+    processor = platform.processor() or platform.machine()
+    return {"processor": processor, "cores": os.cpu_count(), "torch": torch.__version__, "threads": 1}
 
 
 def _told(options: Options) -> Document:
@@ -115,9 +115,11 @@ def notes(document: Document) -> list[str]:
     missing = [name for name, there in document["peers"].items() if not there]
     if missing:
         found.append(f"not installed, so not compared with: {', '.join(missing)}")
-    found.append("ratios are medians over the rounds, in CPU time of one thread; copies copy gradients, too; MiB is what a "
-                 "call holds at most, with its gradients, and without what is inside of one operation")  # fmt: skip
-    return found
+    return [
+        *found,
+        "ratios are medians over the rounds, in CPU time of one thread; a copy copies gradients, too",
+        "MiB is what a call holds at most, with its gradients, and without what is inside of one operation",
+    ]
 
 
 def probed() -> tuple[Document, list[tuple[str, str, str]]]:

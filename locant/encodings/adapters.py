@@ -25,7 +25,7 @@ class OnAxis(PositionalEncoding):
         self.limit = encoding.limit
         self.shift_invariant = encoding.shift_invariant
         self.additive = encoding.additive
-        self.by_distance = encoding.by_distance
+        self.by_distance, self.by_position = encoding.by_distance, encoding.by_position
         self.reads_keys = encoding.reads_keys
         self.own_planes = encoding.own_planes
         self.reads_weights = encoding.reads_weights

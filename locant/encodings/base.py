@@ -69,6 +69,7 @@ class PositionalEncoding(nn.Module):
     additive: ``score_mod`` only adds to the score, whatever the score is. Fused attention needs that.
     by_distance: what it adds follows from the head and the distance alone, by the same formula for every pair. Between
         consecutive positions the scores of the last query then tell those of all.
+    by_position: what it adds follows from the head and the two positions alone; not needed beside ``by_distance``.
     reads_keys: keys are multiplied with vectors of its own, so it is not shift-invariant where another part has rotated
         them before.
     own_planes: queries and keys are rotated in planes of its own, which commute with no other rotation: beside another
@@ -84,6 +85,7 @@ class PositionalEncoding(nn.Module):
     shift_invariant: bool = True
     additive: bool = True
     by_distance: bool = False
+    by_position: bool = False
     reads_keys: bool = False
     own_planes: bool = False
     reads_weights: bool = False
@@ -180,6 +182,7 @@ class Chain(PositionalEncoding):
         self.additive = all(part.additive for part in parts)
         on_scores = [part for part in parts if part.defines("score_mod")]
         self.by_distance = bool(on_scores) and all(part.by_distance for part in on_scores)
+        self.by_position = bool(on_scores) and all(part.by_distance or part.by_position for part in on_scores)
         self.reads_keys = any(part.reads_keys for part in parts)
         self.own_planes = any(part.own_planes for part in parts)
         self.reads_weights = any(part.reads_weights for part in parts)

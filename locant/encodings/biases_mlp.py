@@ -55,6 +55,7 @@ class Fire(PositionalEncoding):
     """
 
     shift_invariant = False
+    by_position = True
 
     def __init__(self, heads: int, *, hidden: int = 32, rate: float = 0.1, threshold: float = 512.0) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from locant.encodings.codes import Code, draw_normal
 from locant.encodings.derived import Derived
 from locant.encodings.once import Memo, eager, once
 from locant.model.attend import BACKENDS, Attend, Visibility, visibility
-from locant.model.blocks import ByDistance, blocks
+from locant.model.blocks import Later, blocks
 from locant.model.cache import Cache
 
 ATTENTION: dict[str, Attend] = {"blocks": blocks, **BACKENDS}
@@ -41,7 +41,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, encoding: PositionalEncoding, index: int, attend: Attend) -> None:
         super().__init__()
         self.heads, self.index, self.attend = heads, index, attend
-        self.lazily = attend is blocks and encoding.by_distance
+        self.lazily = attend is blocks and (encoding.by_distance or encoding.by_position)
         self.project = Reading(width, encoding.beside_width, 3 * width)
         self.out = nn.Linear(width, width, bias=False)
 
@@ -58,7 +58,7 @@ class Attention(nn.Module):
             k, v, k_notes = cache.append(self.index, k, v, k_notes)
         pairs = Pairs(q, k, here.positions, keys.positions, see.mask_mod, q_notes, k_notes, scale, content)
         read = encoding.read if encoding.reads_weights else None
-        mod = ByDistance(encoding, pairs) if self.lazily else encoding.score_mod(pairs)
+        mod = Later(encoding, pairs) if self.lazily else encoding.score_mod(pairs)
         out = self.attend(pairs, v, see, mod, read)
         out = encoding.output(out, here.positions)
         merged: Tensor = self.out(out.transpose(1, 2).reshape(batch, time, width))
@@ -95,7 +95,7 @@ class Decoder(nn.Module):
     width: of the residual stream, the ``extra_width`` columns that the encoding appends included.
     hidden: width of the MLPs; 4 times the width unless given.
     attention: ``"auto"`` takes ``dense`` if a layer's scores are not additive or a layer reads the weights; else
-        ``blocks`` if a layer's scores follow from distance or are left alone, and ``sdpa`` if not; or one by name.
+        ``blocks`` if a layer's scores follow from positions or are left alone, and ``sdpa`` if not; or one by name.
     Raises ValueError if widths do not divide, the columns do not fit, or the attention cannot serve the encoding.
     """
 
@@ -192,7 +192,8 @@ def choose(attention: str, schedule: tuple[PositionalEncoding, ...]) -> str:
     if attention == "auto":
         if reads or not additive:
             return "dense"
-        return "blocks" if any(each.by_distance or not each.defines("score_mod") for each in schedule) else "sdpa"
+        suits = [each.by_distance or each.by_position or not each.defines("score_mod") for each in schedule]
+        return "blocks" if any(suits) else "sdpa"
     if attention not in ATTENTION:
         raise ValueError(f"expected the attention auto, {', '.join(ATTENTION)}, was: {attention}")
     if attention in ("blocks", "sdpa") and not additive:

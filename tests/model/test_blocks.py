@@ -11,6 +11,7 @@ import locant
 from locant.encodings import (
     T5,
     Alibi,
+    Fire,
     Layout,
     Pairs,
     PositionalEncoding,
@@ -22,7 +23,7 @@ from locant.encodings import (
     packed,
     shifted,
 )
-from locant.model import blocks
+from locant.model import blocks, blockwise
 from locant.model.attend import Visibility, dense, grids, sdpa, visibility
 
 SEE = Visibility(lambda b, h, i, j: j <= i, None, causal=True)
@@ -46,12 +47,15 @@ def pairs_of(batch: int, heads: int, time: int, width: int, dtype: torch.dtype =
 
 
 def small_blocks(patch: pytest.MonkeyPatch, block: int = 4, backward: int = 3, numbers: int = 40) -> None:
-    for name, value in (("LEAST", 1), ("BLOCK", block), ("BACKWARD", backward), ("NUMBERS", numbers)):
-        patch.setattr(blocks, name, value)
+    patch.setattr(blocks, "LEAST", 1)
+    for name, value in (("BLOCK", block), ("BACKWARD", backward), ("NUMBERS", numbers)):
+        patch.setattr(blockwise, name, value)
 
 
 def results(attend: object, pairs: Pairs, v: Tensor, encoding: PositionalEncoding) -> list[Tensor]:
-    mod: ScoreMod | None = blocks.ByDistance(encoding, pairs) if encoding.by_distance else encoding.score_mod(pairs)
+    mod: ScoreMod | None = (
+        blocks.Later(encoding, pairs) if encoding.by_distance or encoding.by_position else encoding.score_mod(pairs)
+    )
     out = attend(pairs, v, SEE, mod, None)  # type: ignore[operator]
     inputs = [pairs.q, pairs.k, v, *encoding.parameters()]
     return [out, *torch.autograd.grad(out, inputs, noise(*out.shape, seed=9).to(out.dtype))]
@@ -59,7 +63,7 @@ def results(attend: object, pairs: Pairs, v: Tensor, encoding: PositionalEncodin
 
 @settings(max_examples=80, deadline=None)
 @given(
-    kind=st.sampled_from(["none", "alibi", "t5"]),
+    kind=st.sampled_from(["none", "alibi", "t5", "fire"]),
     sizes=st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 23), st.integers(1, 6)),
     dtype=st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
     tuning=st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 60, 10_000])),
@@ -69,15 +73,20 @@ def results(attend: object, pairs: Pairs, v: Tensor, encoding: PositionalEncodin
 def test_blocks_equal_what_is_written_out(kind: str, sizes: tuple[int, int, int, int], dtype: torch.dtype,
                                           tuning: tuple[int, int, int], start: int, shared: bool) -> None:  # fmt: skip
     heads = sizes[1]
-    encoding = {"none": PositionalEncoding(), "alibi": Alibi(heads), "t5": T5(heads, buckets=8, max_distance=12)}[kind]
+    encoding = {
+        "none": PositionalEncoding(),
+        "alibi": Alibi(heads),
+        "t5": T5(heads, buckets=8, max_distance=12),
+        "fire": Fire(heads, hidden=4, threshold=5.0),
+    }[kind]
     encoding.reset_parameters(torch.Generator().manual_seed(0))
     pairs, v = pairs_of(*sizes, dtype, start=start, shared=shared)
     with pytest.MonkeyPatch.context() as patch:
         small_blocks(patch, *tuning)
-        assert blocks._serve(pairs, v, SEE, blocks.ByDistance(encoding, pairs) if kind != "none" else None)
+        assert blocks._serve(pairs, SEE, blocks.Later(encoding, pairs) if kind != "none" else None)
         found = results(blocks.blocks, pairs, v, encoding)
     tolerance = {torch.float32: 2e-5, torch.float64: 1e-11, torch.bfloat16: 0.1}[dtype]
-    if kind == "t5" and dtype == torch.float64:
+    if kind in ("t5", "fire") and dtype == torch.float64:
         tolerance = 2e-6  # the table is float32
     for one, other in zip(found, results(dense, pairs, v, encoding), strict=True):
         assert one.dtype == other.dtype
@@ -85,7 +94,9 @@ def test_blocks_equal_what_is_written_out(kind: str, sizes: tuple[int, int, int,
 
 
 @pytest.mark.parametrize("time", [blocks.LEAST, blocks.LEAST + 41])
-@pytest.mark.parametrize("encoding", [PositionalEncoding(), Alibi(3), T5(3)], ids=["none", "alibi", "t5"])
+@pytest.mark.parametrize(
+    "encoding", [PositionalEncoding(), Alibi(3), T5(3), Fire(3)], ids=["none", "alibi", "t5", "fire"]
+)
 def test_blocks_as_they_are_tuned(encoding: PositionalEncoding, time: int) -> None:
     pairs, v = pairs_of(2, 3, time, 8)
     for one, other in zip(results(blocks.blocks, pairs, v, encoding), results(dense, pairs, v, encoding), strict=True):
@@ -102,11 +113,11 @@ def test_what_says_by_distance_follows_from_distance(expression: str) -> None:
     mod = encoding.score_mod(pairs)
     assert mod is not None
     whole = mod(torch.zeros(()), *grids(1, HEADS, time, time, pairs.q.device)).expand(1, HEADS, time, time)[0]
-    row = blocks.ByDistance(encoding, pairs).row()
+    row = blocks.Later(encoding, pairs).row()
     for i in range(time):
         torch.testing.assert_close(whole[:, i, : i + 1], row[:, time - 1 - i :], rtol=1e-5, atol=2e-5)
     causal = whole.masked_fill(torch.ones(time, time).triu(1).bool(), -torch.inf)
-    torch.testing.assert_close(blocks.band(row, time), causal, rtol=1e-5, atol=2e-5)
+    torch.testing.assert_close(blockwise.band(row, time), causal, rtol=1e-5, atol=2e-5)
 
 
 def test_many_biases_follow_from_distance() -> None:
@@ -121,8 +132,8 @@ def test_many_biases_follow_from_distance() -> None:
 def test_sums_along_diagonals_are_the_transpose_of_the_band(size: int) -> None:
     row, weights = noise(2, 5).double().requires_grad_(), noise(2, size, 5).double()
     visible = torch.ones(5, 5).tril().bool()[-size:]
-    expected = torch.autograd.grad((blocks.band(row, size).where(visible, 0.0) * weights).sum(), row)[0]
-    torch.testing.assert_close(blocks.from_band(weights.where(visible, 0.0)), expected)
+    expected = torch.autograd.grad((blockwise.band(row, size).where(visible, 0.0) * weights).sum(), row)[0]
+    torch.testing.assert_close(blockwise.from_band(weights.where(visible, 0.0)), expected)
 
 
 def test_second_derivatives_where_a_bias_learns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,8 +141,23 @@ def test_second_derivatives_where_a_bias_learns(monkeypatch: pytest.MonkeyPatch)
     pairs, v = pairs_of(1, 2, 6, 3, torch.float64)
     row = noise(2, 6).double().requires_grad_()
     inputs = (pairs.q, pairs.k, v, row)
-    assert torch.autograd.gradcheck(lambda *x: blocks._Learned.apply(*x, 0.5), inputs)
-    assert torch.autograd.gradgradcheck(lambda *x: blocks._Learned.apply(*x, 0.5), inputs)
+    assert torch.autograd.gradcheck(lambda *x: blockwise.by_distance(*x, 0.5), inputs)
+    assert torch.autograd.gradgradcheck(lambda *x: blockwise.by_distance(*x, 0.5), inputs)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
+def test_second_derivatives_where_positions_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    small_blocks(monkeypatch)
+    pairs, v = pairs_of(1, 2, 5, 3, torch.float64)
+    encoding = Fire(2, hidden=3, threshold=2.0).double()
+    mod = blocks.Later(encoding, pairs)
+    inputs = (pairs.q, pairs.k, v, encoding.network.second_bias, encoding.rate)
+
+    def call(q: Tensor, k: Tensor, v: Tensor, *_: Tensor) -> Tensor:
+        return blockwise.by_position(q, k, v, mod, 0.5)
+
+    assert torch.autograd.gradcheck(call, inputs)
+    assert torch.autograd.gradgradcheck(call, inputs)
 
 
 def test_only_what_needs_a_gradient_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +165,7 @@ def test_only_what_needs_a_gradient_gets_one(monkeypatch: pytest.MonkeyPatch) ->
     pairs, v = pairs_of(1, 2, 9, 4)
     encoding = T5(2)
     frozen = pairs._replace(q=pairs.q.detach(), k=pairs.k.detach())
-    out = blocks.blocks(frozen, v.detach(), SEE, blocks.ByDistance(encoding, frozen))
+    out = blocks.blocks(frozen, v.detach(), SEE, blocks.Later(encoding, frozen))
     out.square().sum().backward()
     plain = dense(frozen, v.detach(), SEE, encoding.score_mod(frozen))
     torch.testing.assert_close(encoding.weight.grad, torch.autograd.grad(plain.square().sum(), encoding.weight)[0])
@@ -154,7 +180,7 @@ def test_it_gives_way_where_positions_do_not_go_up_by_one(monkeypatch: pytest.Mo
         pairs, v = pairs_of(2, 2, 4, 4)
         pairs = pairs._replace(q_positions=positions, k_positions=positions)
         if positions.ndim == 2:
-            mod = blocks.ByDistance(encoding, pairs)
+            mod = blocks.Later(encoding, pairs)
             same(blocks.blocks(pairs, v, SEE, mod), dense(pairs, v, SEE, encoding.score_mod(pairs)))
     assert blocks.consecutive(torch.arange(3)[None] + 0.5, torch.arange(3)[None] + 0.5)
     assert not blocks.consecutive(torch.arange(3)[None], torch.arange(3)[None] + 1)
@@ -166,19 +192,16 @@ def test_it_gives_way_to_documents_and_caches(monkeypatch: pytest.MonkeyPatch) -
     pairs, v = pairs_of(1, 2, 9, 4)
     documents = packed([[4, 5]]).documents
     see = visibility(9, 9, documents, documents, v.device)
-    assert not blocks._serve(pairs, v, see, None)
-    same(
-        blocks.blocks(pairs, v, see, blocks.ByDistance(encoding, pairs)), sdpa(pairs, v, see, encoding.score_mod(pairs))
-    )
+    assert not blocks._serve(pairs, see, None)
+    same(blocks.blocks(pairs, v, see, blocks.Later(encoding, pairs)), sdpa(pairs, v, see, encoding.score_mod(pairs)))
     later = pairs._replace(q=pairs.q[:, :, 6:], q_positions=pairs.q_positions[:, 6:])
     see = visibility(3, 9, None, None, v.device)
-    same(
-        blocks.blocks(later, v, see, blocks.ByDistance(encoding, later)), sdpa(later, v, see, encoding.score_mod(later))
-    )
+    same(blocks.blocks(later, v, see, blocks.Later(encoding, later)), sdpa(later, v, see, encoding.score_mod(later)))
 
 
 @pytest.mark.parametrize(
-    "expression", ["rotary", "alibi", "t5 + rotary", "per_layer(alibi, none, shaw(furthest=5), diet_rel)"]
+    "expression",
+    ["rotary", "alibi", "t5 + rotary", "per_layer(alibi, none, shaw(furthest=5), diet_rel)", "fire", "fire + t5"],
 )
 def test_decoders_agree(monkeypatch: pytest.MonkeyPatch, expression: str) -> None:
     """Whole models, also at positions for which only some layers, or none, are computed in blocks."""
