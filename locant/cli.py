@@ -20,6 +20,7 @@ USAGE = f"""locant {__version__}: how should a transformer be told what a token 
   locant compare     train a small transformer under several positional encodings, and say which is better
   locant capacity    say how many vectors can be added before they cannot be told apart
   locant xray        measure what a trained model does with position
+  locant bench       say what each encoding costs on this machine
   locant encodings   list every encoding with its formula, source and limits
 
 `locant COMMAND --help` shows the options. Every command takes --json.
@@ -208,6 +209,39 @@ def encodings(arguments: list[str]) -> int:
     return 0
 
 
+def bench(arguments: list[str]) -> int:
+    """``locant bench``: what encodings cost here, as ratios within one run."""
+    as_json = "--json" in arguments
+    arguments = [argument for argument in arguments if argument != "--json"]
+    from locant.bench.options import Options as Asked
+
+    more = "--json prints one JSON object on stdout and the progress on stderr."
+    options = _read(Asked, Asked(), arguments, "bench", more).checked()
+    from rich.console import Console
+    from rich.table import Table
+
+    from locant.bench import command
+
+    console = Console(markup=False, width=None if sys.stdout.isatty() else 140)
+    if options.probe:
+        document, rows = command.probed()
+        table = Table("choice", "taken", "why", box=None)
+        for row in rows:
+            table.add_row(*row)
+        tables, notes = [table], []
+    else:
+        document = command.run(options, lambda line: print(f"timing {line}", file=sys.stderr))
+        tables, notes = command.tables(document), command.notes(document)
+    if as_json:
+        print(json.dumps(document, allow_nan=False))
+        return 0
+    for each in tables:
+        console.print(each, highlight=False)
+    for note in notes:
+        console.print(f"note: {note}", highlight=False)
+    return 0
+
+
 def _take(arguments: list[str], name: str, default: str) -> tuple[str, list[str]]:
     """The value of an option that must be known before the others are read, and the remaining arguments."""
     for index, argument in enumerate(arguments):
@@ -220,4 +254,4 @@ def _take(arguments: list[str], name: str, default: str) -> tuple[str, list[str]
     return default, arguments
 
 
-COMMANDS = {"compare": compare, "capacity": capacity, "xray": xray, "encodings": encodings}
+COMMANDS = {"compare": compare, "capacity": capacity, "xray": xray, "bench": bench, "encodings": encodings}

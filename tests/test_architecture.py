@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "lab": {"encodings", "model", "report"},
     "xray": {"encodings", "model", "lab", "report"},  # of the lab: its texts, its tasks, and what its runs left
     "capacity": {"encodings", "report"},
+    "bench": {"encodings", "model"},
     "report": set(),
 }
 EXPORTED = [

@@ -2,7 +2,7 @@
 
 from locant.encodings.adapters import Absent, OnAxis, without
 from locant.encodings.axes import on_axes, one_axis
-from locant.encodings.base import Chain, MaskMod, Pairs, PerLayer, PositionalEncoding, ScoreMod
+from locant.encodings.base import MaskMod, Pairs, PositionalEncoding, ScoreMod
 from locant.encodings.biases import T5, Alibi, alibi_slopes, t5_bucket
 from locant.encodings.biases_adaptive import Bam, DapeConvolution, GrapeAdditive
 from locant.encodings.biases_distance import DietRel, KerpleLog, KerplePower, Sandwich
@@ -11,6 +11,7 @@ from locant.encodings.binding import Bind, Multiply, bind, unbind
 from locant.encodings.catalogue import build, catalogue
 from locant.encodings.codes import Binary, Code, Fourier, Learned, Random, Sinusoidal
 from locant.encodings.codes_nd import Axial, LearnableFourier, LearnedGrid
+from locant.encodings.composition import Chain, PerLayer
 from locant.encodings.contextual import Cope, DistanceBank
 from locant.encodings.decoupled import Decoupled, DecoupledRotary
 from locant.encodings.distances import SelfExtend

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from locant.encodings.base import Chain, Pairs, PerLayer, PositionalEncoding, ScoreMod
+from locant.encodings.base import Pairs, PositionalEncoding, ScoreMod
+from locant.encodings.composition import Chain, PerLayer
 
 
 class OnAxis(PositionalEncoding):
@@ -25,6 +26,7 @@ class OnAxis(PositionalEncoding):
         self.limit = encoding.limit
         self.shift_invariant = encoding.shift_invariant
         self.additive = encoding.additive
+        self.by_distance, self.by_position = encoding.by_distance, encoding.by_position
         self.reads_keys = encoding.reads_keys
         self.own_planes = encoding.own_planes
         self.planes = encoding.planes
@@ -41,6 +43,9 @@ class OnAxis(PositionalEncoding):
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         return self.encoding.embed(tokens, self._axis(positions))
+
+    def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
+        return self.encoding.look_up(table, tokens, self._axis(positions))
 
     def beside(self, positions: Tensor) -> Tensor | None:
         return self.encoding.beside(self._axis(positions))

@@ -36,6 +36,8 @@ class Alibi(PositionalEncoding):
     Limit: none.  Shift-invariant: yes.  Raises ValueError if there is no head or ``ahead`` is negative.
     """
 
+    by_distance = True
+
     def __init__(self, heads: int, *, ahead: float = 1.0) -> None:
         super().__init__()
         if not ahead >= 0:
@@ -85,6 +87,8 @@ class T5(PositionalEncoding):
     Limit: none, all distances beyond ``max_distance`` share a bucket.  Shift-invariant: yes.
     Raises ValueError if the buckets of a direction are fewer than 2, odd, or reach ``max_distance`` exactly.
     """
+
+    by_distance = True
 
     def __init__(self, heads: int, *, buckets: int = 32, max_distance: int = 128, bidirectional: bool = False) -> None:
         super().__init__()

@@ -26,6 +26,8 @@ class Bam(PositionalEncoding):
     Limit: none.  Shift-invariant: yes.  Raises ValueError if there is no head.
     """
 
+    by_distance = True
+
     def __init__(self, heads: int) -> None:
         super().__init__()
         if heads < 1:

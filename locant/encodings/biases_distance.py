@@ -30,6 +30,8 @@ class KerpleLog(PositionalEncoding):
     Limit: none.  Shift-invariant: yes.  Raises ValueError if there is no head.
     """
 
+    by_distance = True
+
     def __init__(self, heads: int) -> None:
         super().__init__()
         _check_heads(heads)
@@ -60,6 +62,8 @@ class KerplePower(PositionalEncoding):
     Differs: they clamp in place, ``r1`` to at least 0.01 and ``r2`` to 0.01 .. 2; here the gradient never ends.
     Limit: none.  Shift-invariant: yes.  Raises ValueError if there is no head.
     """
+
+    by_distance = True
 
     def __init__(self, heads: int) -> None:
         super().__init__()
@@ -96,6 +100,8 @@ class Sandwich(PositionalEncoding):
     Limit: none.  Shift-invariant: yes.  Raises ValueError if there is no head or the width is odd.
     """
 
+    by_distance = True
+
     def __init__(
         self, heads: int, *, width: int = 128, base: float = 10_000.0, dtype: torch.dtype = torch.float32
     ) -> None:
@@ -129,6 +135,8 @@ class DietRel(PositionalEncoding):
     Limit: ``limit``; a position at or beyond it is refused, as distances are then without a row.  Shift-invariant: yes.
     Raises ValueError if there is no head or no row, and, with the position, if one lies outside of ``0 .. limit - 1``.
     """
+
+    by_distance = True
 
     def __init__(self, limit: int, heads: int, *, bidirectional: bool = False) -> None:
         super().__init__()

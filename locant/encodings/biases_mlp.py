@@ -55,6 +55,7 @@ class Fire(PositionalEncoding):
     """
 
     shift_invariant = False
+    by_position = True
 
     def __init__(self, heads: int, *, hidden: int = 32, rate: float = 0.1, threshold: float = 512.0) -> None:
         super().__init__()
@@ -88,6 +89,8 @@ class MlpBias(PositionalEncoding):
     Differs: one axis, 32 hidden units where they have 512, offsets in both layers.
     Limit: none.  Shift-invariant: yes.  Raises ValueError if heads or hidden units are not positive.
     """
+
+    by_distance = True
 
     def __init__(self, heads: int, *, hidden: int = 32, logarithmic: bool = True) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from locant.encodings.axes import one_axis
 from locant.encodings.derived import Derived
 from locant.encodings.frequencies import geometric, linear
+from locant.encodings.once import once
 
 INITIAL_STD = 0.02  # of learned tables, as in GPT-2 and BERT
 
@@ -92,7 +93,10 @@ class Sinusoidal(Code):
 
     def forward(self, positions: Tensor) -> Tensor:
         frequencies = self.frequencies()
-        angle = one_axis(positions)[..., None].to(frequencies.dtype) * frequencies
+        return once((self, self.layout), lambda: self._waves(one_axis(positions), frequencies), positions, frequencies)
+
+    def _waves(self, positions: Tensor, frequencies: Tensor) -> Tensor:
+        angle = positions[..., None].to(frequencies.dtype) * frequencies
         waves = [angle.sin(), angle.cos()]
         if self.layout == "halves":
             return torch.cat(waves, dim=-1)

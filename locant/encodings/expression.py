@@ -8,8 +8,9 @@ from difflib import get_close_matches
 from types import NoneType
 from typing import Any, get_args
 
-from locant.encodings.base import Chain, PositionalEncoding
+from locant.encodings.base import PositionalEncoding
 from locant.encodings.codes import Code
+from locant.encodings.composition import Chain
 
 
 @dataclass(frozen=True)

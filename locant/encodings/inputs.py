@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from locant.encodings.base import PositionalEncoding
 from locant.encodings.codes import INITIAL_STD, Code, draw_normal
+from locant.encodings.once import eager
 
 
 def check_width(tokens: Tensor, width: int) -> None:
@@ -18,6 +19,11 @@ def check_width(tokens: Tensor, width: int) -> None:
 def align(tokens: Tensor, code: Tensor) -> Tensor:
     """The position vectors with the batch shape and dtype of the token vectors."""
     return code.to(tokens.dtype).expand(*tokens.shape[:-1], code.shape[-1])
+
+
+def scaled(code: Tensor, scale: float) -> Tensor:
+    """``scale`` times the position vectors, which are left alone if that changes nothing."""
+    return code if scale == 1.0 else code * scale
 
 
 class Add(PositionalEncoding):
@@ -38,7 +44,13 @@ class Add(PositionalEncoding):
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         check_width(tokens, self.code.width)
-        return tokens + (self.code(positions) * self.scale).to(tokens.dtype)
+        return tokens + scaled(self.code(positions), self.scale).to(tokens.dtype)
+
+    def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
+        check_width(table, self.code.width)
+        code = scaled(self.code(positions), self.scale).to(table.dtype)
+        x = F.embedding(tokens, table)
+        return x.add_(code) if eager() and not torch.is_grad_enabled() else x + code
 
 
 class ScaledAdd(PositionalEncoding):
@@ -112,7 +124,17 @@ class Concat(PositionalEncoding):
         self.limit = code.limit
 
     def embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        return torch.cat([tokens, align(tokens, self.code(positions) * self.scale)], dim=-1)
+        return torch.cat([tokens, align(tokens, scaled(self.code(positions), self.scale))], dim=-1)
+
+    def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or not eager():
+            return self.embed(F.embedding(tokens, table), positions)
+        width = table.shape[-1]
+        out = table.new_empty(*tokens.shape, width + self.code.width)
+        # Rows of the table go straight to where they stay; a concatenation would move them once more.
+        torch.index_select(table, 0, tokens.reshape(-1), out=out.flatten(0, -2)[:, :width])
+        out[..., width:] = scaled(self.code(positions), self.scale)
+        return out
 
 
 class ConcatProject(PositionalEncoding):

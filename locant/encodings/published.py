@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from locant.encodings.base import Chain, PerLayer, PositionalEncoding
+from locant.encodings.base import PositionalEncoding
 from locant.encodings.biases import Alibi
 from locant.encodings.codes import Learned
+from locant.encodings.composition import Chain, PerLayer
 from locant.encodings.inputs import Add
 from locant.encodings.rotary_parameters import (
     kind_of,

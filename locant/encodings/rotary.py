@@ -5,10 +5,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from locant.encodings import rotary_fast
 from locant.encodings.axes import on_axes, one_axis
 from locant.encodings.base import PositionalEncoding
 from locant.encodings.derived import Derived
 from locant.encodings.frequencies import constant, geometric
+from locant.encodings.once import eager, once
 
 LAYOUTS = ("half", "interleaved")
 SIDES = ("first", "last")
@@ -22,21 +24,41 @@ def rotate(x: Tensor, angle: Tensor, *, layout: str, side: str = "first", scale:
     scale: what the rotated columns are multiplied with; a number or ``[..., time, pair]``.
     Computed in the angle's precision and cast once, at the end.
     """
-    cos, sin = angle.cos(), angle.sin()
-    if isinstance(scale, Tensor) or scale != 1.0:
-        cos, sin = cos * scale, sin * scale
+    cos, sin = waves(angle, scale)
     return turn(x, cos, sin, layout=layout, side=side)
 
 
-def turn(x: Tensor, cos: Tensor, sin: Tensor, *, layout: str, side: str = "first") -> Tensor:
-    """``rotate`` with the cosines and sines ``[..., time, pair]`` given, whatever curves they are."""
+def waves(angle: Tensor, scale: Tensor | float = 1.0) -> tuple[Tensor, Tensor]:
+    """``scale cos(angle)`` and ``scale sin(angle)``."""
+    cos, sin = angle.cos(), angle.sin()
+    if isinstance(scale, Tensor) or scale != 1.0:
+        return cos * scale, sin * scale
+    return cos, sin
+
+
+def turn(x: Tensor, cos: Tensor, sin: Tensor, *, layout: str, side: str = "first",
+         factors: tuple[Tensor, ...] = ()) -> Tensor:  # fmt: skip
+    """``rotate`` with the cosines and sines ``[..., time, pair]`` given, whatever curves they are.
+
+    factors: what ``rotary_fast.ready`` makes of them, if it is at hand.
+    """
     columns = 2 * cos.shape[-1]
-    start = 0 if side == "first" else x.shape[-1] - columns
-    first, second = split(x[..., start : start + columns].to(cos.dtype), layout)
-    turned = joined(first * cos - second * sin, second * cos + first * sin, layout)
     if columns == x.shape[-1]:
-        return turned.to(x.dtype)
-    return torch.cat([x[..., :start], turned.to(x.dtype), x[..., start + columns :]], dim=-1)
+        return _turned(x, cos, sin, factors, layout)
+    start = 0 if side == "first" else x.shape[-1] - columns
+    some = _turned(x[..., start : start + columns], cos, sin, factors, layout)
+    return torch.cat([x[..., :start], some, x[..., start + columns :]], dim=-1)
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor, factors: tuple[Tensor, ...], layout: str) -> Tensor:
+    quickly = rotary_fast.turned(x, cos, sin, factors, layout) if eager() else None
+    return turn_plainly(x, cos, sin, layout=layout) if quickly is None else quickly
+
+
+def turn_plainly(x: Tensor, cos: Tensor, sin: Tensor, *, layout: str) -> Tensor:
+    """``turn`` of all columns as the formula has it: the reference, and what is compiled and exported."""
+    first, second = split(x.to(cos.dtype), layout)
+    return joined(first * cos - second * sin, second * cos + first * sin, layout).to(x.dtype)
 
 
 def split(x: Tensor, layout: str) -> tuple[Tensor, Tensor]:
@@ -145,8 +167,20 @@ class Rotary(PositionalEncoding):
         self.planes = planes_of(layout, given if frequencies is None else frequencies.shape[-1], side)
 
     def qk(self, q: Tensor, k: Tensor, q_positions: Tensor, k_positions: Tensor) -> tuple[Tensor, Tensor]:
-        return self._turn(q, q_positions), self._turn(k, k_positions)
+        there = self._waves(q_positions)
+        if k_positions is q_positions:
+            both = rotary_fast.small(q, k, there[2]) if there[2] else None
+            return both if both is not None else (self._turn(q, *there), self._turn(k, *there))
+        return self._turn(q, *there), self._turn(k, *self._waves(k_positions))
 
-    def _turn(self, x: Tensor, positions: Tensor) -> Tensor:
-        angle = angles(positions, self.frequencies()).unsqueeze(-3)
-        return rotate(x, angle, layout=self.layout, side=self.side, scale=self.attention_factor)
+    def _waves(self, positions: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        frequencies = self.frequencies()
+
+        def made() -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+            cos, sin = waves(angles(positions, frequencies).unsqueeze(-3), self.attention_factor)
+            return cos, sin, rotary_fast.ready(cos, sin, self.layout) if eager() else ()
+
+        return once((self, self.attention_factor, self.layout), made, positions, frequencies)
+
+    def _turn(self, x: Tensor, cos: Tensor, sin: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
+        return turn(x, cos, sin, layout=self.layout, side=self.side, factors=factors)

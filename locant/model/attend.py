@@ -95,6 +95,8 @@ def sdpa(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: R
         bias = mod(torch.zeros((), dtype=dtype, device=pairs.q.device), b, h, i, j)
         hidden = ~mask if mask is not None else (j > i if see.causal else None)
         mask = bias if hidden is None else bias.masked_fill(hidden, -torch.inf)
+        # The fused kernels take 2 or 4 dimensions; with 3 everything would be written out, without a word.
+        mask = mask.expand(*(1,) * (4 - mask.ndim), *mask.shape[:-2], pairs.q.shape[-2], pairs.k.shape[-2])
         # The fused kernels take a mask of the queries' type only; the sum of score and bias is float32 inside.
         mask = _from_the_top(mask).to(pairs.q.dtype) if mask.dtype != pairs.q.dtype else mask
     causal = see.causal and mask is None

@@ -11,9 +11,13 @@ from torch.nn import functional as F
 from locant.encodings import Layout, Pairs, PositionalEncoding, build, contiguous
 from locant.encodings.codes import Code, draw_normal
 from locant.encodings.derived import Derived
-from locant.model.attend import BACKENDS, Attend, Visibility, sdpa, visibility
+from locant.encodings.once import Memo, eager, once
+from locant.model.attend import BACKENDS, Attend, Visibility, visibility
+from locant.model.blocks import Later, blocks
 from locant.model.cache import Cache
 from locant.model.columns import Beside, columns, foreseeable
+
+ATTENTION: dict[str, Attend] = {"blocks": blocks, **BACKENDS}
 
 
 class Reading(nn.Module):
@@ -43,6 +47,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, encoding: PositionalEncoding, index: int, attend: Attend) -> None:
         super().__init__()
         self.heads, self.index, self.attend = heads, index, attend
+        self.lazily = attend is blocks and (encoding.by_distance or encoding.by_position)
         self.project = Reading(width, encoding.beside_width, 3 * width)
         self.out = nn.Linear(width, width, bias=False)
 
@@ -59,7 +64,8 @@ class Attention(nn.Module):
             k, v, k_notes = cache.append(self.index, k, v, k_notes)
         pairs = Pairs(q, k, here.positions, keys.positions, see.mask_mod, q_notes, k_notes, scale, content)
         read = encoding.read if encoding.reads_weights else None
-        out = self.attend(pairs, v, see, encoding.score_mod(pairs), read)
+        mod = Later(encoding, pairs) if self.lazily else encoding.score_mod(pairs)
+        out = self.attend(pairs, v, see, mod, read)
         out = encoding.output(out, here.positions)
         merged: Tensor = self.out(out.transpose(1, 2).reshape(batch, time, width))
         return merged
@@ -98,8 +104,8 @@ class Decoder(nn.Module):
 
     width: of the residual stream, the ``extra_width`` columns that the encoding appends included.
     hidden: width of the MLPs; 4 times the width unless given.
-    attention: ``"auto"`` takes ``sdpa`` if every layer's scores are additive and no layer reads the weights, and
-        ``dense`` if not; or one by name.
+    attention: ``"auto"`` takes ``dense`` if a layer's scores are not additive or a layer reads the weights; else
+        ``blocks`` if a layer's scores follow from positions or are left alone, and ``sdpa`` if not; or one by name.
     Raises ValueError if widths do not divide, the columns do not fit, or the attention cannot serve the encoding.
     """
 
@@ -117,10 +123,11 @@ class Decoder(nn.Module):
         self.attention = choose(attention, self.schedule)
         self.reads_beside = any(each.beside_width for each in self.schedule)
         self.tokens = nn.Embedding(vocabulary, self.token_width)
-        attend, hidden = BACKENDS[self.attention], 4 * width if hidden is None else hidden
-        blocks = (Block(width, heads, hidden, each, index, attend) for index, each in enumerate(self.schedule))
-        self.blocks = cast(Sequence[Block], nn.ModuleList(blocks))
+        attend, hidden = ATTENTION[self.attention], 4 * width if hidden is None else hidden
+        made = (Block(width, heads, hidden, each, index, attend) for index, each in enumerate(self.schedule))
+        self.blocks = cast(Sequence[Block], nn.ModuleList(made))
         self.norm = nn.LayerNorm(self.token_width, bias=False)
+        self.memo = Memo()  # of what follows from positions alone, for the next layer and the next step
         self.reset_parameters(0)
 
     def reset_parameters(self, seed: int) -> None:
@@ -161,10 +168,16 @@ class Decoder(nn.Module):
         cache: what was read before; ``tokens`` and ``layout`` are then the new ones only, and the cache grows.
         Raises ValueError where a position lies beyond the encoding's limit.
         """
+        if not eager():
+            return self._logits(tokens, layout, cache)
+        with self.memo.open():
+            return self._logits(tokens, layout, cache)
+
+    def _logits(self, tokens: Tensor, layout: Layout | None, cache: Cache | None) -> Tensor:
         here = layout if layout is not None else self._next(tokens, cache)
         keys = here if cache is None else cache.extend(here)
         see = visibility(tokens.shape[1], keys.positions.shape[1], here.documents, keys.documents, tokens.device)
-        x = self.encoding.embed(self.tokens(tokens), here.positions)
+        x = self.encoding.look_up(self.tokens.weight, tokens, here.positions)
         besides = self._besides(here.positions, x.dtype, cache)
         for block, encoding, beside in zip(self.blocks, self.schedule, besides, strict=True):
             x = block(x, beside, here, keys, encoding, see, cache)
@@ -190,7 +203,9 @@ class Decoder(nn.Module):
         if cache is not None and (cache.documents is not None or (cache.positions.store is not None
                                   and cache.positions.store.shape[0] > 1)):  # fmt: skip
             raise ValueError("expected a layout, as the cache was filled with one, was: none")
-        return contiguous(tokens.shape[1], start=0 if cache is None else len(cache), device=tokens.device)
+        time, start, device = tokens.shape[1], 0 if cache is None else len(cache), tokens.device
+        positions = once((time, start, device), lambda: contiguous(time, start=start, device=device).positions)
+        return Layout(positions)
 
     def cache(self) -> Cache:
         """An empty cache for this model."""
@@ -202,11 +217,16 @@ def choose(attention: str, schedule: tuple[PositionalEncoding, ...]) -> str:
     additive = all(encoding.additive for encoding in schedule)
     reads = any(encoding.reads_weights for encoding in schedule)
     if attention == "auto":
-        return "sdpa" if additive and not reads else "dense"
-    if attention not in BACKENDS:
-        raise ValueError(f"expected the attention auto, {', '.join(BACKENDS)}, was: {attention}")
-    if BACKENDS[attention] is sdpa and not additive:
-        raise ValueError("expected the attention dense or flex for scores that are not only added to, was: sdpa")
+        if reads or not additive:
+            return "dense"
+        suits = [each.by_distance or each.by_position or not each.defines("score_mod") for each in schedule]
+        return "blocks" if any(suits) else "sdpa"
+    if attention not in ATTENTION:
+        raise ValueError(f"expected the attention auto, {', '.join(ATTENTION)}, was: {attention}")
+    if attention in ("blocks", "sdpa") and not additive:
+        raise ValueError(
+            f"expected the attention dense or flex for scores that are not only added to, was: {attention}"
+        )
     if reads and attention != "dense":
         raise ValueError(f"expected the attention dense for an encoding that reads the weights, was: {attention}")
     return attention

@@ -45,7 +45,7 @@ def test_unknown_command(locant, arguments):
     assert locant(*arguments) == (
         2,
         "",
-        f"locant: expected a command among compare, capacity, xray, encodings, was: {arguments[0]!r}\n",
+        f"locant: expected a command among compare, capacity, xray, bench, encodings, was: {arguments[0]!r}\n",
     )
 
 

@@ -143,7 +143,7 @@ def test_parameters_agree_in_all_formats_up_to_rounding() -> None:
 
 
 def test_the_attention_is_chosen_by_what_the_scores_allow() -> None:
-    assert decoder(Alibi(HEADS)).attention == "sdpa"
+    assert decoder(Alibi(HEADS)).attention == "blocks"
     assert decoder(Multiplying()).attention == "dense"
     assert decoder(Alibi(HEADS), attention="flex").attention == "flex"
     part = build("per_layer(rotary, none)", width=WIDTH, heads=HEADS)
@@ -151,7 +151,9 @@ def test_the_attention_is_chosen_by_what_the_scores_allow() -> None:
     assert decoder(part).attention == "dense"
     with pytest.raises(ValueError, match=r"expected the attention dense or flex .* only added to, was: sdpa"):
         decoder(Multiplying(), attention="sdpa")
-    with pytest.raises(ValueError, match="expected the attention auto, dense, sdpa, flex, was: fast"):
+    with pytest.raises(ValueError, match=r"expected the attention dense or flex .* only added to, was: blocks"):
+        decoder(Multiplying(), attention="blocks")
+    with pytest.raises(ValueError, match="expected the attention auto, blocks, dense, sdpa, flex, was: fast"):
         decoder(Alibi(HEADS), attention="fast")
 
 

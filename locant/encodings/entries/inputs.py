@@ -1,8 +1,9 @@
 """Encodings of the input, by name."""
 
-from locant.encodings.base import PerLayer, PositionalEncoding
+from locant.encodings.base import PositionalEncoding
 from locant.encodings.binding import Bind, Multiply
 from locant.encodings.codes import Code
+from locant.encodings.composition import PerLayer
 from locant.encodings.entries.entry import OF_THE_CODE, Entry, columns_of, matched
 from locant.encodings.expression import MakeCode, Shape
 from locant.encodings.inject import Inject

@@ -1,7 +1,7 @@
 """Rotations that are learned, or that content decides, by name."""
 
 from locant.encodings.adapters import OnAxis
-from locant.encodings.base import Chain
+from locant.encodings.composition import Chain
 from locant.encodings.entries import inputs
 from locant.encodings.entries.entry import OF_THE_CODE, Entry
 from locant.encodings.expression import MakeCode, Shape

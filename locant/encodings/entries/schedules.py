@@ -2,7 +2,8 @@
 
 from locant.encodings import adapters
 from locant.encodings.adapters import OnAxis
-from locant.encodings.base import PerLayer, PositionalEncoding
+from locant.encodings.base import PositionalEncoding
+from locant.encodings.composition import PerLayer
 from locant.encodings.entries.entry import Entry
 from locant.encodings.expression import Shape
 

@@ -1,0 +1,1 @@
+"""What each encoding costs on this machine, as ratios to what cannot be avoided: ``locant bench``."""

@@ -1,0 +1,77 @@
+"""What follows from positions alone is computed once per set of positions, not again in every layer and step.
+
+Encodings stay pure: they remember nothing and only say what a result follows from. Whoever runs a model may keep such
+results, in a ``Memo`` of its own. Without one, in a compiled graph and inside of ``torch.func``, all is computed anew.
+"""
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+Result = TypeVar("Result")
+
+
+def eager() -> bool:
+    """Whether operations run one by one on plain tensors: neither compiled nor exported, nor in a ``torch.func``."""
+    return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is None
+
+
+class Memo:
+    """Results of ``once``, kept from one ``open`` to the next as long as each of them asks for them again.
+
+    It therefore never holds more than one forward pass needs. A copy of it, by ``copy`` or ``pickle``, is empty.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, tuple[tuple[Tensor, ...], Any]] = {}
+        self._asked: set[Hashable] = set()
+
+    def __reduce__(self) -> tuple[type["Memo"], tuple[()]]:
+        return Memo, ()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Inside, ``once`` asks this memo. At the end, what was not asked for is dropped."""
+        token, self._asked = _open.set(self), set()
+        try:
+            yield
+        finally:
+            _open.reset(token)
+            self._kept = {key: kept for key, kept in self._kept.items() if key in self._asked}
+
+    def result(self, key: Hashable, make: Callable[[], Result], sources: tuple[Tensor, ...]) -> Result:
+        """The result kept under ``key`` for these very tensors, unchanged since; else a new one."""
+        self._asked.add(key)
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = self._kept[key] = sources, make()  # holding the sources keeps their ids from being used again
+        result: Result = kept[1]
+        return result
+
+
+_open: ContextVar[Memo | None] = ContextVar("open memo", default=None)
+
+
+def once(name: Hashable, make: Callable[[], Result], *sources: Tensor) -> Result:
+    """``make()``, or the result that it had before for this ``name`` and these very tensors.
+
+    name: what is made, with everything besides the sources that decides it.
+    sources: the tensors that it is made from. One changed in place counts as another. What is made from something
+        learned is made anew each time, as its gradient and its next values ask for.
+    """
+    memo = _open.get() if eager() else None
+    if memo is None:
+        return make()
+    key: tuple[Hashable, ...] = (name, torch.is_inference_mode_enabled())
+    for source in sources:
+        if source.requires_grad or source.is_inference():
+            return make()
+        key += (id(source), source._version)
+    return memo.result(key, make, sources)

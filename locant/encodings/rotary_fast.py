@@ -1,0 +1,153 @@
+"""The fast way to rotate pairs of columns, eagerly. The plain way, which it equals, is ``rotary.turn_plainly``.
+
+Interleaved pairs are complex numbers in memory, so one multiplication does it. Halves have no such operation; they, and
+numbers of fewer bits, which have to be widened first, are rotated in blocks that stay in a core's cache.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from locant.encodings.once import once
+
+BLOCK = 2**18  # numbers in a block: 1 MiB of float32, the second cache of one core
+COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+LEAST = 2**16  # numbers below which blocks do not pay: fewer calls do
+
+
+def ready(cos: Tensor, sin: Tensor, layout: str) -> tuple[Tensor, ...]:
+    """What ``turned`` and ``small`` multiply with: ``cos + i sin``, or ``[cos cos]`` and ``[-sin sin]``."""
+    if layout == "interleaved":
+        return (torch.complex(cos, sin),)
+    return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
+
+
+def small(q: Tensor, k: Tensor, factors: tuple[Tensor, ...]) -> tuple[Tensor, Tensor] | None:
+    """``turned`` of few queries and keys at the same positions, if that needs no gradient: a token of decoding.
+
+    Three calls each, two of them views that have no gradient, as one token costs what the calls do. None where these
+    do not serve.
+    """
+    first = factors[0]
+    if q.numel() >= LEAST or q.shape != k.shape or q.dtype != k.dtype:
+        return None
+    if torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or first.requires_grad):
+        return None
+    if len(factors) == 2:
+        if q.shape[-1] != first.shape[-1] or q.dtype != first.dtype:
+            return None
+        second, middle = factors[1], q.shape[-1] // 2
+        return (q * first).addcmul_(q.roll(middle, -1), second), (k * first).addcmul_(k.roll(middle, -1), second)
+    if q.shape[-1] != 2 * first.shape[-1] or COMPLEX.get(q.dtype) != first.dtype or not (_complex(q) and _complex(k)):
+        return None
+    return (q.view(first.dtype) * first).view(q.dtype), (k.view(first.dtype) * first).view(k.dtype)
+
+
+def turned(x: Tensor, cos: Tensor, sin: Tensor, factors: tuple[Tensor, ...], layout: str) -> Tensor | None:
+    """``x`` ``[..., time, 2 * pair]`` rotated, in its own dtype, or None where only the plain way serves.
+
+    cos, sin: ``[..., time, pair]``.  factors: those of ``ready`` if they are at hand, or none.
+    """
+    interleaved = layout == "interleaved"
+    if interleaved and not _complex(x):
+        return None
+    learned = torch.is_grad_enabled() and (cos.requires_grad or sin.requires_grad)
+    blocks = x.ndim == 4 and cos.ndim <= 4 and x.numel() >= LEAST and x.device.type == "cpu" and not learned
+    if interleaved and (x.dtype == cos.dtype or not blocks):
+        return _multiplied(x.to(cos.dtype), *(factors or ready(cos, sin, layout))).to(x.dtype)
+    result: Tensor | None = _Blocks.apply(x, cos, sin, layout) if blocks else None
+    return result
+
+
+def _complex(x: Tensor) -> bool:
+    """Whether neighbouring columns can be viewed as complex numbers where they lie."""
+    strides = x.stride()
+    return strides[-1] == 1 and x.storage_offset() % 2 == 0 and math.gcd(2, *strides[:-1]) == 2
+
+
+def _multiplied(x: Tensor, cis: Tensor) -> Tensor:
+    z = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+    if _heads_inside(x) and not cis.requires_grad and cis.ndim == z.ndim and cis.shape[-3] == 1:
+        # Between heads the table would start anew every few numbers; and copying first keeps the strided read fast.
+        turned = z.clone().mul_(once(("spread", x.shape[-3]), lambda: _spread(cis, x.shape[-3]), cis))
+    else:
+        turned = z * cis
+    return torch.view_as_real(turned).flatten(-2)
+
+
+def _heads_inside(x: Tensor) -> bool:
+    """Whether the heads of one token lie beside each other, as in views of a common projection of q, k and v."""
+    return x.ndim == 4 and x.numel() >= LEAST and x.shape[1] > 1 and x.stride(1) < x.stride(2)
+
+
+def _spread(table: Tensor, heads: int) -> Tensor:
+    """``[rows, 1, time, pair]`` for every head, in the order of memory ``rows, time, head, pair``."""
+    rows, _, time, pair = table.shape
+    return table.transpose(1, 2).expand(rows, time, heads, pair).contiguous().transpose(1, 2)
+
+
+class _Blocks(Function):
+    """The rotation in blocks. It is linear in ``x``; its gradient is the rotation by the negative angle."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor, layout: str) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        ctx.save_for_forward(cos, sin)
+        ctx.layout = layout
+        return _in_blocks(x, cos, sin, layout)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        cos, sin = ctx.saved_tensors
+        return _Blocks.apply(gradients[0], cos, -sin, ctx.layout), None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        cos, sin = ctx.saved_tensors
+        result: Tensor = _Blocks.apply(tangents[0], cos, sin, ctx.layout)
+        return result
+
+
+def _in_blocks(x: Tensor, cos: Tensor, sin: Tensor, layout: str) -> Tensor:
+    half, out = layout == "half", torch.empty_like(x)
+    factors = [torch.cat([cos, cos], dim=-1), sin] if half else [torch.complex(cos, sin)]
+    factors = [factor.expand(*x.shape[:-1], -1) for factor in factors]  # views: nothing is written
+    for at in _blocks(x):
+        wide, there = x[at].to(cos.dtype), [factor[at] for factor in factors]
+        if not half:
+            torch.view_as_complex(wide.unflatten(-1, (-1, 2))).mul_(there[0])
+            out[at] = wide
+        elif out.dtype == wide.dtype:
+            _half(wide, there, out[at])
+        else:
+            out[at] = _half(wide, there, torch.empty_like(wide))
+    return out
+
+
+def _half(x: Tensor, factors: list[Tensor], out: Tensor) -> Tensor:
+    cos, sin = factors
+    torch.mul(x, cos, out=out)
+    (first, second), (turned_first, turned_second) = x.chunk(2, dim=-1), out.chunk(2, dim=-1)
+    turned_first.addcmul_(second, sin, value=-1)
+    turned_second.addcmul_(first, sin)
+    return out
+
+
+def _blocks(x: Tensor) -> Iterator[tuple[slice, slice, slice]]:
+    """Parts of ``[batch, head, time, width]`` of about ``BLOCK`` numbers, each of them close together in memory."""
+    batch, heads, time, width = x.shape
+    if _heads_inside(x):
+        some_heads = heads
+        times = min(time, max(1, BLOCK // (heads * width)))
+    else:
+        times = min(time, max(1, BLOCK // width))
+        some_heads = min(heads, max(1, BLOCK // (times * width)))
+    rows = max(1, BLOCK // (some_heads * times * width))
+    for row in range(0, batch, rows):
+        for head in range(0, heads, some_heads):
+            for start in range(0, time, times):
+                yield slice(row, row + rows), slice(head, head + some_heads), slice(start, start + times)

@@ -1,0 +1,95 @@
+"""Causal attention in blocks of queries, with scores that follow from positions: memory for a block, not for all pairs.
+
+At consecutive positions such scores are a Toeplitz matrix, and the row of the last query holds every number of it. The
+blocks of queries slide along one band made of that row, so what PyTorch's fused attention is given as a mask is a view.
+Keys that nobody in a block may see are left out, which is why it is often faster than the fused causal attention.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from locant.encodings.base import Pairs, PositionalEncoding, ScoreMod
+from locant.encodings.once import eager, once
+from locant.model.attend import Read, Visibility, grids, sdpa
+from locant.model.blockwise import by_distance, by_position, fused, of_band, of_parts
+
+LEAST = 256  # queries below which one block is all there is, and nothing learned is worth a gradient of its own
+MOST = 768  # queries from which PyTorch's causal attention is faster than blocks with nothing to add
+
+
+@dataclass(frozen=True)
+class Later:
+    """What an encoding adds to scores that follows from positions: a ``ScoreMod`` prepared when it is called."""
+
+    encoding: PositionalEncoding
+    pairs: Pairs
+
+    def __call__(self, score: Tensor, b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        return self._mod(self.pairs)(score, b, h, i, j)
+
+    def _mod(self, pairs: Pairs) -> ScoreMod:
+        mod = self.encoding.score_mod(pairs)
+        assert mod is not None  # what follows from distance is something
+        return mod
+
+    def row(self) -> Tensor:
+        """What the last query adds to its score with each of the keys: ``[head, key]``."""
+        time = self.pairs.q.shape[-2]
+        return self.part(time - 1, time)[:, 0]
+
+    def part(self, start: int, stop: int) -> Tensor:
+        """What the scores of queries ``start .. stop - 1`` with keys below ``stop`` get: ``[head, query, key]``."""
+        q, k, q_positions, k_positions = self.pairs[:4]
+        here, there = q_positions[:, start:stop], k_positions[:, :stop]
+        some = self.pairs._replace(q=q[:1, :, start:stop].detach(), k=k[:1, :, :stop].detach(), q_positions=here,
+                                   k_positions=there, content=None)  # fmt: skip
+        zero = torch.zeros((), dtype=torch.promote_types(q.dtype, torch.float32), device=q.device)
+        return self._mod(some)(zero, *grids(1, q.shape[1], stop - start, stop, q.device)).expand(1, q.shape[1], -1, -1)[
+            0
+        ]
+
+
+def blocks(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: Read | None = None) -> Tensor:
+    """``sdpa`` in blocks of queries, where that is right: on CPU, causal, ``mod`` None or following from positions.
+
+    Everywhere else (documents, caches, gaps, other devices, compiled graphs) it is ``sdpa`` itself, and so it is where
+    that is faster: short sequences, and long ones without ``mod``.
+    """
+    q, k, time = pairs.q, pairs.k, pairs.q.shape[-2]
+    if read is not None or not _serve(pairs, see, mod):
+        return sdpa(pairs, v, see, mod, read)
+    if not isinstance(mod, Later):
+        row = q.new_zeros(q.shape[1], time, dtype=torch.promote_types(q.dtype, torch.float32))
+        return fused(q, k, v, of_band(row), pairs.scale)
+    if mod.encoding.by_distance:
+        row = mod.row()
+        if row.requires_grad and torch.is_grad_enabled() and time >= LEAST:
+            return by_distance(q, k, v, row, pairs.scale)
+        return fused(q, k, v, of_band(row), pairs.scale)
+    if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in mod.encoding.parameters()):
+        return by_position(q, k, v, mod, pairs.scale)
+    return fused(q, k, v, of_parts(mod), pairs.scale)
+
+
+def _serve(pairs: Pairs, see: Visibility, mod: ScoreMod | None) -> bool:
+    q, k, time = pairs.q, pairs.k, pairs.q.shape[-2]
+    if not (see.causal and see.mask is None and q.device.type == "cpu" and q.shape == k.shape and eager()):
+        return False
+    if mod is None:
+        return LEAST <= time < MOST
+    here, there = pairs.q_positions, pairs.k_positions
+    if not isinstance(mod, Later) or here.ndim != 2 or here.shape[0] > 1:
+        return False
+    if not mod.encoding.by_distance:
+        return time >= LEAST
+    return once("consecutive", lambda: consecutive(here, there), here, there)
+
+
+def consecutive(q_positions: Tensor, k_positions: Tensor) -> bool:
+    """Whether all rows share positions on one axis that go up by 1, the same for queries and keys."""
+    if q_positions.ndim != 2 or q_positions.shape[0] != 1 or q_positions.shape != k_positions.shape:
+        return False
+    here = q_positions is k_positions or torch.equal(q_positions, k_positions)
+    return here and bool((k_positions[:, 1:] - k_positions[:, :-1] == 1).all())
