@@ -15,9 +15,9 @@ class Question:
     """Sums of `members` vectors of one table of `items[0]`, or of one vector from each of several tables.
 
     `noise` is the variance per number, where an entry of a vector has variance 1. `goal`: "set" (all members, their
-    number known), "slot" (`members` tables of `items[0]`, one given slot) or "membership" (their number unknown).
-    `targets` are the probabilities that widths and members are solved for. With `pair`, `members` is the number of
-    tables.
+    number known), "slot" (one given slot of `members` tables of `items[0]`, or the first of several tables) or
+    "membership" (their number unknown). `targets` are the probabilities that widths and members are solved for. With
+    `pair`, `members` is the number of tables.
     """
 
     width: int
@@ -47,6 +47,9 @@ class Question:
         numbers = f"{self.width:,} numbers in {self.number_format}".replace(",", "\u202f")
         if self.pair:
             tables = f"{' and '.join(sizes)}" if len(sizes) == 2 else ", ".join(sizes)
+            if self.goal == "slot":
+                return (f"Can the vector of the first table be read out of a sum of one from each of {len(sizes)} "
+                        f"tables ({tables}), in {numbers}?")  # fmt: skip
             return f"Can a sum of one vector from each of {len(sizes)} tables ({tables}) be taken apart, in {numbers}?"
         if self.goal == "slot":
             return f"Can one slot of {self.members}, each filled from {sizes[0]} vectors, be read out of {numbers}?"
@@ -58,7 +61,7 @@ def checked(question: Question) -> Question:
     """The question if it can be asked.
 
     Raises ValueError, in one line, for sizes out of range, more members than items, an unknown code, goal or format,
-    negative noise, probabilities outside (0, 1), or goals and codes that the laws do not cover.
+    negative noise, probabilities outside (0, 1), or membership in several tables.
     """
     if not question.items or min(question.items) < 2:
         raise ValueError(f"expected at least 2 items in each table, was: {_sizes(question.items)}")
@@ -78,8 +81,6 @@ def checked(question: Question) -> Question:
         _check_pair(question)
     elif question.goal != "slot" and question.members > question.items[0]:
         raise ValueError(f"expected members between 1 and the {question.items[0]} items, was: {question.members}")
-    if question.code != "gauss" and (question.pair or question.goal != "set"):
-        raise ValueError(f"expected the code gauss for several tables, slots and membership, was: {question.code}")
     return question
 
 
@@ -87,7 +88,7 @@ def _check_pair(question: Question) -> None:
     if question.members != len(question.items):
         found = f"{question.members} of {len(question.items)} tables"
         raise ValueError(f"expected one member of each table, or one table, was: {found}")
-    if question.goal != "set":
+    if question.goal == "membership":
         raise ValueError(f"expected one table for the goal {question.goal}, was: {_sizes(question.items)}")
 
 

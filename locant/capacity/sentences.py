@@ -5,7 +5,7 @@ from typing import Any
 
 from locant.capacity.estimate import Estimate
 from locant.capacity.ladder import Rung
-from locant.capacity.laws import Law
+from locant.capacity.law import Law
 from locant.capacity.question import Question
 from locant.capacity.real import BREAKING, Real
 from locant.report.capacity_words import figure, share, whole
@@ -58,8 +58,8 @@ def binding(question: Question, rungs: Sequence[Rung], bits: dict[str, Estimate]
         )
     if "best" in known:
         return "computation", (
-            "What binds is computation: the sum determines its members, but no fast decoder for vectors without "
-            "structure is known to find them, only trying every combination."
+            "What binds is computation: the sum determines its members, but of these decoders only trying every "
+            "combination finds them."
         )
     return "cross-talk", "What binds is cross-talk: the other members act as noise on each."
 
