@@ -12,6 +12,7 @@ from locant.capacity import solve
 from locant.capacity.estimate import Estimate
 from locant.capacity.formats import FORMATS
 from locant.capacity.ladder import Rung, adding, most_members
+from locant.capacity.law import overflows
 from locant.capacity.laws import laws
 from locant.capacity.limit import best_decoder
 from locant.capacity.question import Question
@@ -77,6 +78,8 @@ def _precision(question: Question) -> list[dict[str, Any]]:
         return []
     points = []
     for name in FORMATS:
+        if overflows(name, question.members):
+            continue
         for width in range(1, 49):
             found = best_decoder(width, question.combinations, question.members, name)
             points.append({"name": name, "x": width, "y": found})

@@ -12,6 +12,7 @@ from locant.capacity.state_evolution import amp_recovers
 
 TRIALS = 12
 DEAR = 2e8  # third powers of members that all trials together may take
+MOST = 500  # members for which the two are simulated
 FEWEST = 4  # members from which state evolution, a law of large numbers, is shown
 
 
@@ -42,9 +43,9 @@ def explaining(question: Question) -> tuple[Law, ...]:
     near = (dot(question), messages)
     return (
         Law("sic", "subtract one by one", f"takes the best vector, subtracts it, and goes on{until}", derived, subtract,
-            "simulation", cheap=False, near=near),
+            "simulation", cheap=False, near=near, most=MOST),
         Law("omp", "matching pursuit (OMP)", f"as before, but fits all it has by least squares each time{until}",
-            derived, pursue, "simulation", cheap=False, near=near),
+            derived, pursue, "simulation", cheap=False, near=near, most=MOST),
         messages,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from locant.capacity.bits import bits_available, pigeonhole_width
 from locant.capacity.estimate import Estimate, from_counts
 from locant.capacity.formats import FORMATS, SAMPLES
 from locant.capacity.information import random_code_probability
-from locant.capacity.law import needed_bits, rounding_noise
+from locant.capacity.law import needed_bits, overflows, rounding_noise
 from locant.capacity.laws import laws
 from locant.capacity.limit import best_decoder, sampled
 from locant.capacity.one_number import digits, fp32_code, subset_sum, weights, zipping
@@ -38,7 +38,10 @@ def bits(question: Question) -> dict[str, Estimate]:
 
 
 def formats(question: Question) -> list[dict[str, Any]]:
-    """For every format: its values, what they hold, and what rounding to it does to the decoders."""
+    """For every format: its values, what they hold, and what rounding to it does to the decoders.
+
+    Of decoders nothing is said where sums exceed its largest value.
+    """
     rows = []
     for name, number in FORMATS.items():
         asked = replace(question, number_format=name)
@@ -51,7 +54,8 @@ def formats(question: Question) -> list[dict[str, Any]]:
             "numbers": exact(_fewest(question, name)),
             "random": _random(question, name),
             "noise": Estimate(noise, noise, noise, "measured", SAMPLES),
-            "probability": dot.probability(question.width, question.combinations, question.members),
+            "probability": None if overflows(name, question.members) else
+            dot.probability(question.width, question.combinations, question.members),
         })  # fmt: skip
     return rows
 
@@ -65,7 +69,7 @@ def _fewest(question: Question, name: str) -> int:
 
 def _random(question: Question, name: str) -> Estimate | None:
     """The numbers with which the best decoder of Gaussian vectors is right at `LEVEL`; without other noise."""
-    if question.noise or question.code != "gauss" or question.goal != "set":
+    if question.noise or question.code != "gauss" or question.goal != "set" or overflows(name, question.members):
         return None
 
     def law(width: int, items: Any, members: int) -> float:

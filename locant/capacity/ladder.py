@@ -42,7 +42,7 @@ def members_limits(question: Question) -> list[tuple[Law, tuple[Estimate | None,
 
 
 def _rung(question: Question, law: Law) -> Rung:
-    if question.members < law.least:
+    if not law.least <= question.members <= law.most:
         nothing = (None,) * len(question.targets)
         return Rung(law, None, nothing)
     asked = law.probability(question.width, question.combinations, question.members)

@@ -20,7 +20,8 @@ class Law:
     """A decoder's probability as a function of width, items and members.
 
     `key` is its short name; `method` says how it is found. A law that is not `cheap` is simulated; `near` are cheap
-    ones between whose limits its own may lie. `least` is the fewest members that the law is meant for.
+    ones between whose limits its own may lie. `least` is the fewest members that the law is meant for, `most`
+    the most that are simulated in a moment.
     """
 
     key: str
@@ -32,6 +33,7 @@ class Law:
     cheap: bool = True
     near: "tuple[Law, ...]" = ()
     least: int = 1
+    most: float = math.inf
 
     def value(self, width: int, items: Items, members: int) -> float:
         """The probability alone, as the solvers want it."""
@@ -64,6 +66,12 @@ def _exact(name: str, members: int) -> bool:
     """Whether a format holds every whole number up to `members`, so that sums of signs are not rounded."""
     kind = number_format(name).dtype
     return kind is not None and members <= 2 / torch.finfo(kind).eps
+
+
+def overflows(name: str, members: int) -> bool:
+    """Whether sums of so many vectors exceed the largest value of a format now and then: six standard deviations."""
+    kind = number_format(name)
+    return kind.dtype is not None and 6 * math.sqrt(members) > kind.largest
 
 
 def needed_bits(items: Items, members: int, goal: str) -> float:

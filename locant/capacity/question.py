@@ -7,6 +7,8 @@ from locant.capacity.exact import GOALS
 from locant.capacity.formats import number_format
 from locant.capacity.simulate import CODES
 
+WIDEST = 1 << 20  # beyond these the tables of the integrals would take more memory and time than an answer is worth
+LOUDEST = 1e4
 SOLVABLE = ("width", "items", "members", "format", "probability")
 
 
@@ -44,7 +46,8 @@ class Question:
     def sentence(self) -> str:
         """The question in words."""
         sizes = [f"{size:,}".replace(",", "\u202f") for size in self.items]
-        numbers = f"{self.width:,} numbers in {self.number_format}".replace(",", "\u202f")
+        plural = "" if self.width == 1 else "s"
+        numbers = f"{self.width:,} number{plural} in {self.number_format}".replace(",", "\u202f")
         if self.pair:
             tables = f"{' and '.join(sizes)}" if len(sizes) == 2 else ", ".join(sizes)
             if self.goal == "slot":
@@ -60,8 +63,8 @@ class Question:
 def checked(question: Question) -> Question:
     """The question if it can be asked.
 
-    Raises ValueError, in one line, for sizes out of range, more members than items, an unknown code, goal or format,
-    negative noise, probabilities outside (0, 1), or membership in several tables.
+    Raises ValueError, in one line, for sizes or noise out of range, more members than items, an unknown code, goal or
+    format, probabilities outside (0, 1), or membership in several tables.
     """
     if not question.items or min(question.items) < 2:
         raise ValueError(f"expected at least 2 items in each table, was: {_sizes(question.items)}")
@@ -75,6 +78,12 @@ def checked(question: Question) -> Question:
     number_format(question.number_format)
     if not 0 <= question.noise < math.inf:
         raise ValueError(f"expected a noise variance of at least 0, was: {question.noise}")
+    if question.noise > LOUDEST:
+        raise ValueError(f"expected a noise variance of at most {LOUDEST:g}, was: {question.noise}")
+    if question.width > WIDEST:
+        raise ValueError(f"expected a width of at most {WIDEST}, was: {question.width}")
+    if question.seed < 0:
+        raise ValueError(f"expected a seed of at least 0, was: {question.seed}")
     if not question.targets or any(not 0 < target < 1 for target in question.targets):
         raise ValueError(f"expected a probability between 0 and 1, was: {_sizes(question.targets)}")
     if question.pair:

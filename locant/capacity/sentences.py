@@ -118,7 +118,10 @@ def of_real(found: Real) -> list[str]:
     names = " and ".join(table["name"] for table in found.tables)
     verb = "separable" if real_verdict(found) == "separable" else "not safely separable"
     best, worst = (choose(found.decoders, key=_recovered) for choose in (max, min))
-    text = f"The real tables ({names}) are {verb}: {_share_of(best)}, {_share_of(worst)}."
+    sure = [row["decoder"] for row in found.decoders if _recovered(row) >= SURE]
+    also = f"; so do {'; '.join(others)}" if (others := [name for name in sure if name != best["decoder"]]) else ""
+    text = f"The real tables ({names}) are {verb}: {_share_of(best)}{also}."
+    text += "" if worst["decoder"] in sure else f" Worst: {_share_of(worst)}."
     facts = [row for row in found.facts if row["fact"] == BREAKING]
     if facts:
         text += (f" What would break it: noise of {figure(facts[0]['number'].value)} per number, at which the nearest "

@@ -38,6 +38,8 @@ def solved(question: Question, what: str, decoder: str) -> Solved:
     law, target = found[decoder], question.targets[-1]
     if what != "members" and question.members < law.least:
         raise ValueError(f"expected at least {law.least} members for the law of {law.key}, was: {question.members}")
+    if what != "members" and question.members > law.most:
+        raise ValueError(f"expected at most {law.most:g} members to simulate {law.key}, was: {question.members}")
     if what == "probability":
         number = law.probability(question.width, question.combinations, question.members)
         return Solved(question, f"By {law.decoder} the probability is {share(number.value)}.",
