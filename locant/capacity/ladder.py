@@ -154,7 +154,10 @@ def _crossing(sizes: list[int], found: list[Estimate], target: float, rising: bo
     if ends[0] is None:
         return None
     whole = math.floor if rising else math.ceil
-    known = [whole(end) for end in ends if end is not None]
+    # A curve that crosses outside of what was probed crosses beyond the last probe.
+    beyond = (sizes[0], sizes[-1]) if rising else (sizes[-1], sizes[0])
+    known = [whole(ends[0])]
+    known += [last if end is None else whole(end) for end, last in zip(ends[1:], beyond, strict=True)]
     trials = sum(estimate.trials for estimate in found)
     return Estimate(whole(ends[0]), min(known), max(known), "simulation", trials)
 

@@ -8,7 +8,7 @@ from locant.capacity.formats import number_format
 from locant.capacity.simulate import CODES
 
 WIDEST = 1 << 20  # beyond these the tables of the integrals would take more memory and time than an answer is worth
-LOUDEST = 1e4
+LOUDEST = 1e3
 SOLVABLE = ("width", "items", "members", "format", "probability")
 
 

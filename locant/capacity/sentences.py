@@ -87,7 +87,11 @@ def _first(question: Question, rungs: Sequence[Rung]) -> str:
         enough = "" if sure is None else f" ({whole(sure.value)} numbers would give {target:g})"
         kind = found if rung.probability.value >= SURE else missed
         kind.append(f"{rung.law.decoder}, with probability {share(rung.probability.value)}{enough}")
-    start = {"separable": "Yes", "in principle": "In principle", "not separable": "No"}[verdict(rungs)]
+    start = {
+        "separable": "Yes, separable",
+        "in principle": "In principle",
+        "not separable": "No, not safely separable",
+    }[verdict(rungs)]
     text = f"{start}. {_all(question)} is recovered by {'; '.join(found)}." if found else f"{start}."
     return text + (f" Not safely by {'; '.join(missed)}." if missed else "")
 
@@ -103,8 +107,10 @@ def _breaks(question: Question, limits: Limits, noise: float | None) -> list[str
     if limits:
         level = f"{question.targets[0]:g}"
         found = [f"{law.decoder} {whole(numbers[0].value)}" for law, numbers in limits if numbers[0] is not None]
-        sentences.append(f"Keep adding vectors of one table of {whole(question.items[0])}: with probability {level} "
-                         f"this many are still recovered: {'; '.join(found)}.")  # fmt: skip
+        slots = question.goal == "slot" and not question.pair
+        start = f"Keep adding {'slots filled from one' if slots else 'vectors of one'} table of"
+        end = "this many can still be read" if slots else "this many are still recovered"
+        sentences.append(f"{start} {whole(question.items[0])}: with probability {level} {end}: {'; '.join(found)}.")
     if noise is not None:
         sentences.append(f"What would break it: noise of variance {figure(noise)} per number, where entries of vectors "
                          f"have variance 1, brings the dot product down to 0.5.")  # fmt: skip
