@@ -86,6 +86,8 @@ def one_number(question: Question, *, measured: bool) -> list[dict[str, Any]]:
     """
     needed = needed_bits(question.combinations, question.members, question.goal)
     sums = 2.0**needed if needed < COUNTABLE else None
+    if sums is not None and needed < 50:  # beyond, a float64 holds no whole number exactly
+        sums = float(round(sums))
     whole = math.ceil(needed - 1e-9)
     if question.pair:
         way, what = (
