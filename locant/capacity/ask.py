@@ -80,7 +80,7 @@ def _answer(
 ) -> Capacity:
     """Asks every law the checked question; `found` is what was solved for, if anything."""
     rungs = ladder(question)
-    limits = members_limits(adding(question)) if question.goal != "slot" or question.pair else []
+    limits = members_limits(adding(question))
     bits = holds.bits(question)
     bound = binding(question, rungs, bits, _unrounded(question))
     measured = real(question, tables) if tables else None
@@ -159,7 +159,9 @@ def _breaking_noise(question: Question, rungs: list[Rung]) -> float | None:
     def at(noise: float) -> float:
         return recovery_probability(question.width, question.combinations, members, noise=noise, goal=question.goal)
 
-    if question.code != "gauss" or rungs[0].probability is None or rungs[0].probability.value < 0.5:
+    asked = rungs[0].probability
+    everything = question.goal != "slot" and not question.pair and members == question.items[0]
+    if question.code != "gauss" or asked is None or asked.value < 0.5 or everything:
         return None
     low, high = question.noise, max(1.0, 2 * question.noise)
     while at(high) > 0.5:

@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from locant.capacity import solve
-from locant.capacity.bits import pigeonhole_members
 from locant.capacity.estimate import Estimate
 from locant.capacity.formats import FORMATS
-from locant.capacity.ladder import Rung, adding
-from locant.capacity.laws import Law, laws
+from locant.capacity.ladder import Rung, adding, most_members
+from locant.capacity.law import overflows
+from locant.capacity.laws import laws
 from locant.capacity.limit import best_decoder
 from locant.capacity.question import Question
 from locant.capacity.state_evolution import amp_members
@@ -29,7 +30,7 @@ def curves(question: Question, rungs: list[Rung]) -> dict[str, Any]:
     sets = adding(question)
     return {
         "ladder": _ladder(question, rungs),
-        "capacity": _capacity(sets) if sets.goal == "set" else [],
+        "capacity": _capacity(sets),
         "precision": _precision(question),
         "phase": _phase(sets) if sets.goal == "set" and sets.code == "gauss" else [],
         "scores": _scores(sets) if sets.goal == "set" else None,
@@ -63,23 +64,13 @@ def _spaced(low: float, high: float, count: int) -> list[int]:
 
 
 def _capacity(sets: Question) -> list[dict[str, Any]]:
-    items, widths = sets.items[0], _spaced(4, 8192, 23)
     points: list[dict[str, Any]] = []
     for law in laws(sets):
-        if not law.cheap:
-            continue
-        wall = law.method == "counting"
-        for width in widths:
-            most = pigeonhole_members(width, items, sets.number_format) if wall else _most(law, width, items)
-            if most:
-                found = Estimate(most, most, most, law.method)
-                points.append({"name": law.decoder, "x": width, "y": found, "wall": wall})
+        for width in _spaced(4, 8192, 23) if law.cheap else _spaced(16, 1024, 7):
+            most = most_members(replace(sets, width=width, targets=(LEVEL,)), law)[0]
+            if most is not None and most.value:
+                points.append({"name": law.decoder, "x": width, "y": most, "wall": law.key == "any"})
     return points
-
-
-def _most(law: Law, width: int, items: int) -> int:
-    found = solve.members_for(width, items, LEVEL, law.value)
-    return items if items > 3 and found == items // 2 else found
 
 
 def _precision(question: Question) -> list[dict[str, Any]]:
@@ -87,6 +78,8 @@ def _precision(question: Question) -> list[dict[str, Any]]:
         return []
     points = []
     for name in FORMATS:
+        if overflows(name, question.members):
+            continue
         for width in range(1, 49):
             found = best_decoder(width, question.combinations, question.members, name)
             points.append({"name": name, "x": width, "y": found})

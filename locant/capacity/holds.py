@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 
 from locant.capacity import solve
-from locant.capacity.bits import bits_available, bits_needed, pigeonhole_width
+from locant.capacity.bits import bits_available, pigeonhole_width
 from locant.capacity.estimate import Estimate, from_counts
 from locant.capacity.formats import FORMATS, SAMPLES
 from locant.capacity.information import random_code_probability
-from locant.capacity.laws import laws, rounding_noise
+from locant.capacity.law import needed_bits, overflows, rounding_noise
+from locant.capacity.laws import laws
 from locant.capacity.limit import best_decoder, sampled
 from locant.capacity.one_number import digits, fp32_code, subset_sum, weights, zipping
 from locant.capacity.question import Question
 
 MEASURED = 1 << 28  # sums that are all added up and compared, at most
+COUNTABLE = 1000  # bits of a number of sums that is written as a number
 SAVED = 8  # bits that a lossless method would have to save for the share that counting allows
 LEVEL = 0.99  # at which the numbers for a random code are counted
 
@@ -26,21 +28,20 @@ def exact(value: float, method: str = "counting") -> Estimate:
     return Estimate(value, value, value, method)
 
 
-def needed(question: Question) -> float:
-    """Bits that name one sum: slots are ordered choices, sets are not."""
-    if question.pair:
-        return bits_needed(question.items)
-    return bits_needed(question.items[0], question.members, ordered=question.goal == "slot")
-
-
 def bits(question: Question) -> dict[str, Estimate]:
     """Bits that name one sum, bits that the vector can hold, and the share of them that is used."""
-    wanted, room = needed(question), bits_available(question.width, question.number_format)
+    wanted, room = (
+        needed_bits(question.combinations, question.members, question.goal),
+        bits_available(question.width, question.number_format),
+    )
     return {"needed": exact(wanted), "available": exact(room), "used": exact(wanted / room)}
 
 
 def formats(question: Question) -> list[dict[str, Any]]:
-    """For every format: its values, what they hold, and what rounding to it does to the decoders."""
+    """For every format: its values, what they hold, and what rounding to it does to the decoders.
+
+    Of decoders nothing is said where sums exceed its largest value.
+    """
     rows = []
     for name, number in FORMATS.items():
         asked = replace(question, number_format=name)
@@ -53,20 +54,22 @@ def formats(question: Question) -> list[dict[str, Any]]:
             "numbers": exact(_fewest(question, name)),
             "random": _random(question, name),
             "noise": Estimate(noise, noise, noise, "measured", SAMPLES),
-            "probability": dot.probability(question.width, question.combinations, question.members),
+            "probability": None if overflows(name, question.members) else
+            dot.probability(question.width, question.combinations, question.members),
         })  # fmt: skip
     return rows
 
 
 def _fewest(question: Question, name: str) -> int:
-    if question.goal == "slot":
-        return max(1, math.ceil(needed(question) / bits_available(1, name) - 1e-12))
+    if question.goal == "slot" and not question.pair:
+        needed = needed_bits(question.combinations, question.members, question.goal)
+        return max(1, math.ceil(needed / bits_available(1, name) - 1e-12))
     return pigeonhole_width(question.combinations, 1 if question.pair else question.members, name)
 
 
 def _random(question: Question, name: str) -> Estimate | None:
     """The numbers with which the best decoder of Gaussian vectors is right at `LEVEL`; without other noise."""
-    if question.noise or question.code != "gauss" or question.goal != "set":
+    if question.noise or question.code != "gauss" or question.goal != "set" or overflows(name, question.members):
         return None
 
     def law(width: int, items: Any, members: int) -> float:
@@ -81,8 +84,11 @@ def one_number(question: Question, *, measured: bool) -> list[dict[str, Any]]:
 
     Rows hold the way, what is done, how many different sums it makes and how often they are recovered.
     """
-    sums = 2.0 ** needed(question)
-    whole = math.ceil(needed(question) - 1e-9)
+    needed = needed_bits(question.combinations, question.members, question.goal)
+    sums = 2.0**needed if needed < COUNTABLE else None
+    if sums is not None and needed < 50:  # beyond, a float64 holds no whole number exactly
+        sums = float(round(sums))
+    whole = math.ceil(needed - 1e-9)
     if question.pair:
         way, what = (
             "digits",
@@ -90,10 +96,10 @@ def one_number(question: Question, *, measured: bool) -> list[dict[str, Any]]:
         )
     else:
         way, what = "powers of two", f"item j is 2^j: whole numbers of {question.items[0]} bits, which are the bitmap"
-    rows: list[dict[str, Any]] = [_row(way, what, exact(sums), exact(1.0))]
+    rows: list[dict[str, Any]] = [_row(way, what, None if sums is None else exact(sums), exact(1.0))]
     if question.goal == "set":
         rows += [_drawn(question, name, sums) for name in dict.fromkeys(("fp32", question.number_format))]
-    if measured and len(question.items) == 2 and sums <= MEASURED:
+    if measured and len(question.items) == 2 and sums is not None and sums <= MEASURED:
         rows += _all_sums(question, sums)
     if measured:
         rows += [_random_weights(), _lattice()]
@@ -104,10 +110,12 @@ def _row(way: str, what: str, sums: Estimate | None, correct: Estimate | None) -
     return {"way": way, "what": what, "sums": sums, "correct": correct}
 
 
-def _drawn(question: Question, name: str, sums: float) -> dict[str, Any]:
+def _drawn(question: Question, name: str, sums: float | None) -> dict[str, Any]:
     members = 1 if question.pair else question.members
     unique, best = (sampled(value) for value in random_code_probability(1, question.combinations, members, name))
-    number = Estimate(sums * unique.value, sums * unique.low, sums * unique.high, unique.method)
+    number = None
+    if sums is not None:
+        number = Estimate(sums * unique.value, sums * unique.low, sums * unique.high, unique.method)
     what = f"every vector one Gaussian number, the sum rounded to {name}; the best decoder"
     return _row(f"random tables, one {name}", what, number, best)
 

@@ -8,10 +8,12 @@ from scipy.special import ndtri
 
 from locant.capacity import solve
 from locant.capacity.estimate import Estimate
-from locant.capacity.laws import Law, laws
+from locant.capacity.law import Law
+from locant.capacity.laws import laws
 from locant.capacity.question import Question
 
 PROBES = 6  # sizes at which a simulated decoder is asked in search of each target
+SLOTS = 1 << 20  # searched at most
 FLAT = 1e-9  # probabilities nearer to 0 or 1 tell no distance
 
 
@@ -31,16 +33,16 @@ def ladder(question: Question) -> list[Rung]:
 
 def adding(question: Question) -> Question:
     """The question of how many vectors of the first table can be added; for one table, the question itself."""
-    return replace(question, items=question.items[:1], members=1) if question.pair else question
+    return replace(question, items=question.items[:1], members=1, goal="set") if question.pair else question
 
 
 def members_limits(question: Question) -> list[tuple[Law, tuple[Estimate | None, ...]]]:
-    """The most members that each decoder takes, for every target: sets of one table."""
+    """The most members that each decoder takes, for every target: of one table, or slots filled from one."""
     return [(law, tuple(most_members(question, law))) for law in laws(question)]
 
 
 def _rung(question: Question, law: Law) -> Rung:
-    if question.members < law.least:
+    if not law.least <= question.members <= law.most:
         nothing = (None,) * len(question.targets)
         return Rung(law, None, nothing)
     asked = law.probability(question.width, question.combinations, question.members)
@@ -59,7 +61,7 @@ def widths(question: Question, law: Law) -> list[Estimate | None]:
 
     if law.cheap:
         return [_exact(least(target, law), law) for target in question.targets]
-    return _searched(
+    return searched(
         at, _between([least(0.5, by) for by in law.near if members >= by.least]), question.targets, rising=False
     )
 
@@ -68,16 +70,22 @@ def most_members(question: Question, law: Law) -> list[Estimate | None]:
     """The most members of the first table that a decoder takes for each target."""
     items = question.items[0]
 
-    def most(target: float, by: Law) -> int:
-        found = solve.members_for(question.width, items, target, by.value)
-        return items if items > 3 and found == items // 2 else found  # beyond the half there are fewer sets again
-
     def at(members: int) -> Estimate:
-        return law.probability(question.width, items, min(members, items))
+        return law.probability(question.width, items, members if question.goal == "slot" else min(members, items))
 
     if law.cheap:
-        return [_exact(most(target, law), law) for target in question.targets]
-    return _searched(at, _between([most(0.5, by) for by in law.near]), question.targets, rising=True)
+        return [_exact(most(question, law, target), law) for target in question.targets]
+    guess = _between([most(question, by, 0.5) for by in law.near])
+    return searched(at, guess, question.targets, rising=True)
+
+
+def most(question: Question, law: Law, target: float) -> int:
+    """The most members by a formula; of slots, which no number of items limits, up to `SLOTS`."""
+    items = question.items[0]
+    if question.goal == "slot":
+        return solve.members_for(question.width, items, target, law.value, most=SLOTS)
+    found = solve.members_for(question.width, items, target, law.value)
+    return items if items > 3 and found == items // 2 else found  # beyond the half there are fewer sets again
 
 
 def _exact(number: int, law: Law) -> Estimate:
@@ -89,7 +97,7 @@ def _between(limits: list[int]) -> int:
     return round(math.exp(sum(math.log(max(1, limit)) for limit in limits) / len(limits)))
 
 
-def _searched(
+def searched(
     at: Callable[[int], Estimate], guess: int, targets: tuple[float, ...], *, rising: bool
 ) -> list[Estimate | None]:
     """Where a simulated curve crosses the targets: secant steps on the normal scale, then interpolation.
@@ -104,8 +112,22 @@ def _searched(
             if size in points:
                 break
             points[size] = at(size)
+        _enclose(points, at, target, rising)
     sizes = sorted(points)
     return [_crossing(sizes, [points[size] for size in sizes], target, rising) for target in targets]
+
+
+def _enclose(points: dict[int, Estimate], at: Callable[[int], Estimate], target: float, rising: bool) -> None:
+    """Asks further sizes on the side that is missing until the target lies between two values."""
+    for _ in range(PROBES):
+        above = [size for size in points if points[size].value >= target]
+        if 0 < len(above) < len(points):
+            return
+        outward = (len(above) > 0) == rising  # all reach it: more members, or a narrower vector
+        size = math.ceil(1.5 * max(points)) if outward else max(1, int(min(points) / 1.5))
+        if size in points:
+            return
+        points[size] = at(size)
 
 
 def _next(points: dict[int, Estimate], target: float, rising: bool) -> int:
@@ -132,7 +154,10 @@ def _crossing(sizes: list[int], found: list[Estimate], target: float, rising: bo
     if ends[0] is None:
         return None
     whole = math.floor if rising else math.ceil
-    known = [whole(end) for end in ends if end is not None]
+    # A curve that crosses outside of what was probed crosses beyond the last probe.
+    beyond = (sizes[0], sizes[-1]) if rising else (sizes[-1], sizes[0])
+    known = [whole(ends[0])]
+    known += [last if end is None else whole(end) for end, last in zip(ends[1:], beyond, strict=True)]
     trials = sum(estimate.trials for estimate in found)
     return Estimate(whole(ends[0]), min(known), max(known), "simulation", trials)
 

@@ -1,16 +1,21 @@
 """How many were added is not known: a fixed threshold on the scores instead of the K largest."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
+import torch
 from scipy import special
 
 from locant.capacity.check import check_members, check_noise, check_width
 from locant.capacity.exact import lengths
 from locant.capacity.residuals import smallest_residual
+from locant.capacity.simulate import draw, log_below
 
 COARSE = np.linspace(-2.0, 3.0, 251)  # thresholds, in units of the width
 ZOOMS = 4  # each narrows the search to a twentieth
+DRAWN = 1 << 22  # numbers that a threshold is sought on
+TRIALS = 1000  # and sums, at most
 
 
 def membership_probability(width: int, items: int, members: int, *, noise: float = 0.0) -> tuple[float, float]:
@@ -67,3 +72,24 @@ def _alone(levels: np.ndarray, width: int, items: int) -> np.ndarray:
     density = np.exp(log_density - special.gammaln(width / 2)) * weights * (top - start) / 2
     passed = density * np.exp((items - 1) * special.log_ndtr(levels / length))
     return np.clip(passed.sum(1), 0.0, 1.0)
+
+
+@lru_cache(maxsize=1024)
+def simulated_threshold(width: int, items: int, members: int, *, code: str, noise: float = 0.0, seed: int = 0) -> float:
+    """The best fixed threshold, as a share of the width, for codes of equal length, by `TRIALS` sums on the sphere.
+
+    Signs are taken for points of the sphere, which moves the threshold by less than a step of their scores. For
+    Gaussian codes it is that of `membership_probability`.
+    Raises ValueError as `membership_probability`.
+    """
+    if code == "gauss" or members == items or width < 3:
+        return membership_probability(width, items, members, noise=noise)[1]
+    generator = torch.Generator().manual_seed(seed)
+    trials = max(50, min(TRIALS, DRAWN // (width * members)))
+    drawn = draw("sphere", (trials, members, width), generator)
+    sums = drawn.sum(1) + math.sqrt(noise) * torch.randn(trials, width, generator=generator, dtype=torch.float64)
+    least = torch.einsum("tkd,td->tk", drawn, sums).amin(1)
+    grid = torch.linspace(0.0, 1.5, 151, dtype=torch.float64)
+    log_one = log_below("sphere", sums, (grid * width).expand(trials, -1), None, noise)
+    right = (torch.exp((items - members) * log_one) * (least[:, None] > grid * width)).mean(0)
+    return float(grid[int(right.argmax())])

@@ -28,8 +28,8 @@ class Options:
     code: str = "gauss"
     """How the vectors are drawn: gauss, sphere (equal lengths) or sign (entries of plus and minus one)."""
     goal: str = "set"
-    """What must be recovered: set (all members, their number known), slot (one of --members tables), membership (all
-    members, their number unknown)."""
+    """What must be recovered: set (all members, their number known), slot (that of the first table, or one of --members
+    tables of --vocab), membership (all members, their number unknown)."""
     noise: float = 0.0
     """Variance of the noise on each number of the sum, where an entry of a vector has variance 1."""
     probability: float | None = None
@@ -79,8 +79,10 @@ class Options:
             raise ValueError("expected --table or --model with --drop, was: neither")
         if self.members is not None and self.positions:
             raise ValueError(f"expected --members or --positions, was: {self.members} and {self.positions}")
-        if self.goal != "set" and self.members is None and self.solve != "members":
-            raise ValueError(f"expected --members with --goal {self.goal}, was: none")
+        if self.goal == "membership" and self.members is None and self.solve != "members":
+            raise ValueError("expected --members with --goal membership, was: none")
+        if self.goal == "slot" and self.members is None and self.solve != "members" and self.positions == 0:
+            raise ValueError("expected --members or --positions with --goal slot, was: neither")
         if self.positions is not None and self.positions < 0:
             raise ValueError(f"expected --positions of at least 0, was: {self.positions}")
         return self
@@ -88,6 +90,6 @@ class Options:
     def sizes(self) -> tuple[int, ...]:
         """The sizes of the tables that are asked about."""
         vocab = GPT2["vocab"] if self.vocab is None else self.vocab
-        alone = self.members is not None or self.goal != "set" or self.solve == "members"
+        alone = self.members is not None or self.goal == "membership" or self.solve == "members"
         positions = (0 if alone else GPT2["positions"]) if self.positions is None else self.positions
         return (vocab, positions) if positions else (vocab,)

@@ -7,6 +7,8 @@ from locant.capacity.exact import GOALS
 from locant.capacity.formats import number_format
 from locant.capacity.simulate import CODES
 
+WIDEST = 1 << 20  # beyond these the tables of the integrals would take more memory and time than an answer is worth
+LOUDEST = 1e3
 SOLVABLE = ("width", "items", "members", "format", "probability")
 
 
@@ -15,9 +17,9 @@ class Question:
     """Sums of `members` vectors of one table of `items[0]`, or of one vector from each of several tables.
 
     `noise` is the variance per number, where an entry of a vector has variance 1. `goal`: "set" (all members, their
-    number known), "slot" (`members` tables of `items[0]`, one given slot) or "membership" (their number unknown).
-    `targets` are the probabilities that widths and members are solved for. With `pair`, `members` is the number of
-    tables.
+    number known), "slot" (one given slot of `members` tables of `items[0]`, or the first of several tables) or
+    "membership" (their number unknown). `targets` are the probabilities that widths and members are solved for. With
+    `pair`, `members` is the number of tables.
     """
 
     width: int
@@ -44,9 +46,13 @@ class Question:
     def sentence(self) -> str:
         """The question in words."""
         sizes = [f"{size:,}".replace(",", "\u202f") for size in self.items]
-        numbers = f"{self.width:,} numbers in {self.number_format}".replace(",", "\u202f")
+        plural = "" if self.width == 1 else "s"
+        numbers = f"{self.width:,} number{plural} in {self.number_format}".replace(",", "\u202f")
         if self.pair:
             tables = f"{' and '.join(sizes)}" if len(sizes) == 2 else ", ".join(sizes)
+            if self.goal == "slot":
+                return (f"Can the vector of the first table be read out of a sum of one from each of {len(sizes)} "
+                        f"tables ({tables}), in {numbers}?")  # fmt: skip
             return f"Can a sum of one vector from each of {len(sizes)} tables ({tables}) be taken apart, in {numbers}?"
         if self.goal == "slot":
             return f"Can one slot of {self.members}, each filled from {sizes[0]} vectors, be read out of {numbers}?"
@@ -57,8 +63,8 @@ class Question:
 def checked(question: Question) -> Question:
     """The question if it can be asked.
 
-    Raises ValueError, in one line, for sizes out of range, more members than items, an unknown code, goal or format,
-    negative noise, probabilities outside (0, 1), or goals and codes that the laws do not cover.
+    Raises ValueError, in one line, for sizes or noise out of range, more members than items, an unknown code, goal or
+    format, probabilities outside (0, 1), or membership in several tables.
     """
     if not question.items or min(question.items) < 2:
         raise ValueError(f"expected at least 2 items in each table, was: {_sizes(question.items)}")
@@ -72,14 +78,18 @@ def checked(question: Question) -> Question:
     number_format(question.number_format)
     if not 0 <= question.noise < math.inf:
         raise ValueError(f"expected a noise variance of at least 0, was: {question.noise}")
+    if question.noise > LOUDEST:
+        raise ValueError(f"expected a noise variance of at most {LOUDEST:g}, was: {question.noise}")
+    if question.width > WIDEST:
+        raise ValueError(f"expected a width of at most {WIDEST}, was: {question.width}")
+    if question.seed < 0:
+        raise ValueError(f"expected a seed of at least 0, was: {question.seed}")
     if not question.targets or any(not 0 < target < 1 for target in question.targets):
         raise ValueError(f"expected a probability between 0 and 1, was: {_sizes(question.targets)}")
     if question.pair:
         _check_pair(question)
     elif question.goal != "slot" and question.members > question.items[0]:
         raise ValueError(f"expected members between 1 and the {question.items[0]} items, was: {question.members}")
-    if question.code != "gauss" and (question.pair or question.goal != "set"):
-        raise ValueError(f"expected the code gauss for several tables, slots and membership, was: {question.code}")
     return question
 
 
@@ -87,7 +97,7 @@ def _check_pair(question: Question) -> None:
     if question.members != len(question.items):
         found = f"{question.members} of {len(question.items)} tables"
         raise ValueError(f"expected one member of each table, or one table, was: {found}")
-    if question.goal != "set":
+    if question.goal == "membership":
         raise ValueError(f"expected one table for the goal {question.goal}, was: {_sizes(question.items)}")
 
 

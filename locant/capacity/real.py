@@ -20,24 +20,26 @@ from locant.capacity.question import Question
 from locant.capacity.tables import Table
 
 SUMS = 512  # decoded by each cheap decoder
+SLOW = ("pairs", "omp", "vamp")  # decoders that are given only so many
 FEW = 64  # decoded by maximum likelihood, and whose margins are measured
 WORST = 8  # rivals that are listed
 LEADING = 0.99  # of the variance, held by the directions whose angles are drawn
 COUNTED = 1 << 28  # sums that are compared for collisions, at most
 PAIR = ("dot", "cosine", "centred", "whitened", "successive", "project_out", "oblique", "pairs")
-SET = ("dot", "cosine", "centred", "whitened", "successive", "omp", "amp")
+SET = ("dot", "cosine", "centred", "whitened", "successive", "omp", "amp", "vamp")
 BREAKING = "noise per number at which the nearest sampled sums are confused one time in four"
 WORDS = {
     "dot": "dot product",
     "cosine": "cosine",
     "centred": "dot product, centred, with length correction",
     "whitened": "whitened log-likelihood",
-    "successive": "smallest first, subtracted, whitened",
+    "successive": "easiest first, subtracted, whitened",
     "project_out": "second table projected out",
     "oblique": "oblique projection",
     "pairs": "maximum likelihood over all pairs",
     "omp": "matching pursuit (OMP), whitened",
     "amp": "message passing (AMP), whitened",
+    "vamp": "message passing for ill-conditioned tables (VAMP)",
 }
 
 
@@ -105,18 +107,19 @@ def _decoded(
     found: list[dict[str, Any]] = []
     notes = []
     for name in PAIR if len(rows) == 2 else SET:
-        count = FEW if name in ("pairs", "omp") else SUMS
-        options: dict[str, Any] = {"noise": noise} if name in ("whitened", "successive") else {}
+        count = FEW if name in SLOW else SUMS
+        options: dict[str, Any] = {"noise": noise} if name in ("whitened", "successive", "vamp") else {}
         if len(rows) == 1 and name in ("successive", "omp", "amp"):
             options = {"noise": noise, "whitened": True}
+        words = "subtract one by one, whitened" if name == "successive" and len(rows) == 1 else WORDS[name]
         try:
             tables = rows if len(rows) > 1 else rows[0]
             answer = decode(total[:count], tables, question.members if len(rows) == 1 else 1, name, **options)  # type: ignore[arg-type]
         except ValueError as error:
-            notes.append(f"{WORDS[name]} was not tried: {error}.")
+            notes.append(f"{words[0].upper()}{words[1:]} was not tried: {error}.")
             continue
         right = int((answer == chosen[:count]).all(1).sum())
-        found.append({"decoder": WORDS[name], "probability": from_counts(right, count, "brute force")})
+        found.append({"decoder": words, "probability": from_counts(right, count, "brute force")})
     return found, notes
 
 

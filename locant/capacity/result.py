@@ -11,7 +11,7 @@ import torch
 from locant._version import __version__
 from locant.capacity.estimate import Estimate
 from locant.capacity.ladder import Rung
-from locant.capacity.laws import Law
+from locant.capacity.law import Law
 from locant.capacity.question import Question
 from locant.capacity.real import Real
 from locant.capacity.sentences import Limits

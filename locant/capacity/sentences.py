@@ -5,7 +5,7 @@ from typing import Any
 
 from locant.capacity.estimate import Estimate
 from locant.capacity.ladder import Rung
-from locant.capacity.laws import Law
+from locant.capacity.law import Law
 from locant.capacity.question import Question
 from locant.capacity.real import BREAKING, Real
 from locant.report.capacity_words import figure, share, whole
@@ -58,8 +58,8 @@ def binding(question: Question, rungs: Sequence[Rung], bits: dict[str, Estimate]
         )
     if "best" in known:
         return "computation", (
-            "What binds is computation: the sum determines its members, but no fast decoder for vectors without "
-            "structure is known to find them, only trying every combination."
+            "What binds is computation: the sum determines its members, but of these decoders only trying every "
+            "combination finds them."
         )
     return "cross-talk", "What binds is cross-talk: the other members act as noise on each."
 
@@ -87,7 +87,11 @@ def _first(question: Question, rungs: Sequence[Rung]) -> str:
         enough = "" if sure is None else f" ({whole(sure.value)} numbers would give {target:g})"
         kind = found if rung.probability.value >= SURE else missed
         kind.append(f"{rung.law.decoder}, with probability {share(rung.probability.value)}{enough}")
-    start = {"separable": "Yes", "in principle": "In principle", "not separable": "No"}[verdict(rungs)]
+    start = {
+        "separable": "Yes, separable",
+        "in principle": "In principle",
+        "not separable": "No, not safely separable",
+    }[verdict(rungs)]
     text = f"{start}. {_all(question)} is recovered by {'; '.join(found)}." if found else f"{start}."
     return text + (f" Not safely by {'; '.join(missed)}." if missed else "")
 
@@ -103,8 +107,10 @@ def _breaks(question: Question, limits: Limits, noise: float | None) -> list[str
     if limits:
         level = f"{question.targets[0]:g}"
         found = [f"{law.decoder} {whole(numbers[0].value)}" for law, numbers in limits if numbers[0] is not None]
-        sentences.append(f"Keep adding vectors of one table of {whole(question.items[0])}: with probability {level} "
-                         f"this many are still recovered: {'; '.join(found)}.")  # fmt: skip
+        slots = question.goal == "slot" and not question.pair
+        start = f"Keep adding {'slots filled from one' if slots else 'vectors of one'} table of"
+        end = "this many can still be read" if slots else "this many are still recovered"
+        sentences.append(f"{start} {whole(question.items[0])}: with probability {level} {end}: {'; '.join(found)}.")
     if noise is not None:
         sentences.append(f"What would break it: noise of variance {figure(noise)} per number, where entries of vectors "
                          f"have variance 1, brings the dot product down to 0.5.")  # fmt: skip
@@ -118,7 +124,10 @@ def of_real(found: Real) -> list[str]:
     names = " and ".join(table["name"] for table in found.tables)
     verb = "separable" if real_verdict(found) == "separable" else "not safely separable"
     best, worst = (choose(found.decoders, key=_recovered) for choose in (max, min))
-    text = f"The real tables ({names}) are {verb}: {_share_of(best)}, {_share_of(worst)}."
+    sure = [row["decoder"] for row in found.decoders if _recovered(row) >= SURE]
+    also = f"; so do {'; '.join(others)}" if (others := [name for name in sure if name != best["decoder"]]) else ""
+    text = f"The real tables ({names}) are {verb}: {_share_of(best)}{also}."
+    text += "" if worst["decoder"] in sure else f" Worst: {_share_of(worst)}."
     facts = [row for row in found.facts if row["fact"] == BREAKING]
     if facts:
         text += (f" What would break it: noise of {figure(facts[0]['number'].value)} per number, at which the nearest "

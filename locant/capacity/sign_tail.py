@@ -80,7 +80,7 @@ def log_below_real(sums: Tensor, scores: Tensor) -> Tensor:
     sums, scores = sums.double(), scores.double()
     height = scores.abs()
     reached = height >= sums.abs().sum(1)
-    height = torch.where(reached, torch.zeros_like(height), height)
+    height, score = torch.where(reached, torch.zeros_like(height), height), height
     power = sums.square().sum(1).clamp_min(torch.finfo(torch.float64).tiny)
     tilt = height / power  # below the root, from where Newton's method climbs, as k' is concave
     for _ in range(ROUNDS):
@@ -98,5 +98,6 @@ def log_below_real(sums: Tensor, scores: Tensor) -> Tensor:
     near = root < 1e-3  # both terms of the correction grow without limit, their difference goes to zero
     correction = torch.where(near, torch.zeros_like(root), density * (1 / other - 1 / root))
     above = (torch.special.ndtr(-root) + correction).clamp(0.0, 1.0)
-    above = torch.where(reached, torch.zeros_like(above), above)
+    least = torch.exp2(-(sums != 0).sum(1).double())  # of a vector with the very signs of the sum
+    above = torch.where(reached, torch.where(score > (1 + 1e-9) * sums.abs().sum(1), 0.0, least), above.maximum(least))
     return torch.where(scores >= 0, torch.log1p(-above), above.log())

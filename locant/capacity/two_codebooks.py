@@ -1,13 +1,19 @@
-"""One token plus one position, taken apart one after the other: the exact law for Gaussian tables."""
+"""One token plus one position, taken apart one after the other: exactly for Gaussian tables, else simulated."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+import torch
 from scipy import special
 from scipy.interpolate import CubicSpline
 
 from locant.capacity.check import check_noise, check_one_of_each, check_width
+from locant.capacity.estimate import Estimate, from_values
 from locant.capacity.exact import SCORES, STEP, lengths
+from locant.capacity.simulate import check_code_and_format, draw, log_below, stored
+
+CHUNK = 256  # trials at a time
 
 
 def successive_pair(width: int, items: int, positions: int, *, noise: float = 0.0) -> float:
@@ -45,3 +51,40 @@ def _one_item(items: int, noise: float, longest: float) -> CubicSpline:
     score = points[:, None] / (1 + noise) + SCORES[None, :] * math.sqrt(noise / (1 + noise))
     normal = np.exp(-(SCORES**2) / 2) * STEP / math.sqrt(2 * math.pi)
     return CubicSpline(points, np.exp((items - 1) * special.log_ndtr(score)) @ normal)
+
+
+def simulated_slots(
+    width: int,
+    sizes: Sequence[int],
+    *,
+    code: str = "gauss",
+    noise: float = 0.0,
+    format_name: str | None = None,
+    trials: int = 2000,
+    generator: torch.Generator | None = None,
+) -> Estimate:
+    """As `successive_pair` for several tables of any code: the smallest is decoded by dot product and subtracted first.
+
+    Only the added vectors are drawn; given these, the scores of the others are integrated step by step, as in
+    `simulate.simulate`, of which the arguments are.
+    Raises ValueError for sizes out of range, an unknown code or format, negative noise, or fewer than 2 trials.
+    """
+    check_width(width)
+    check_noise(noise)
+    check_one_of_each(sizes, 1)
+    rounding = check_code_and_format(code, format_name, False)
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    levels = rounding is not None and rounding.dtype is None  # then what is left of signs lies on no lattice
+    found = []
+    for start in range(0, trials, CHUNK):
+        drawn = draw(code, (min(CHUNK, trials - start), len(sizes), width), generator, torch.float32)
+        rest = stored(drawn.sum(1), drawn, noise, rounding, False, generator)
+        right = torch.zeros(len(drawn), dtype=torch.float64)
+        for index, size in enumerate(sorted(sizes)):
+            hit = (drawn[:, index] * rest).sum(1, keepdim=True)
+            right += (size - 1) * log_below(
+                code, rest, hit, *(rounding, noise) if index == 0 else (None, noise + levels)
+            )[:, 0]
+            rest = rest - drawn[:, index]
+        found.append(right.exp())
+    return from_values(torch.cat(found).numpy(), "simulation")

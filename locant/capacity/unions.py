@@ -14,7 +14,12 @@ Along = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def union_probability(
-    residuals: np.ndarray, levels: np.ndarray, width: int, selection: str, generator: np.random.Generator
+    residuals: np.ndarray,
+    levels: np.ndarray,
+    width: int,
+    selection: str,
+    generator: np.random.Generator,
+    single: np.ndarray | None = None,
 ) -> float:
     """The probability that a Gaussian atom beats the best true score at some step: ``P(score(a, r_t) > l_t, some t)``.
 
@@ -24,6 +29,8 @@ def union_probability(
     Source: Adler, Blanchet and Liu 2012, section 2.2.
 
     residuals: ``[steps, dimensions]`` in any coordinates of a subspace of the `width` that holds them all.
+    single: the ``q_t``, where the atoms are not Gaussian and theirs are known better; only N is then that of Gaussian
+        atoms.
     Raises ValueError for an unknown selection, a width below 2, or one below the dimensions.
     """
     if selection not in SELECTIONS:
@@ -33,6 +40,7 @@ def union_probability(
         raise ValueError(f"expected a width of at least {max(2, dimensions)}, was: {width}")
     sizes = np.linalg.norm(residuals, axis=1)
     each, along = {"dot": _dot, "cosine": _cosine, "nearest": _nearest}[selection](sizes, levels, width)
+    each = each if single is None else single
     total = float(each.sum())
     if total == 0:
         return 0.0

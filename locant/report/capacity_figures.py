@@ -27,7 +27,8 @@ def ladder(document: Document) -> Figure | None:
         "ladder",
         "How wide must the vector be? One line for each decoder",
         "Across: how many numbers the sum has, on a scale that doubles. Up: the probability that every added vector is "
-        f"named correctly. A line further left needs a shorter vector.{_marked(points, asked)}",
+        f"named correctly. A line further left needs a shorter vector. Widths are whole "
+        f"numbers, which the lines only join.{_marked(points, asked)}",
         points,
         ("decoder", "width", "probability"),
         lambda theme: lines(theme, _xy(points), x, y, rules=_rules(points, asked)),

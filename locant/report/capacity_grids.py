@@ -33,6 +33,18 @@ def adding(document: Document) -> Grid:
     return Grid(heads, rows)
 
 
+def solved(document: Document) -> Grid:
+    """What was solved for, if anything."""
+    row = document["solved"]
+    if row is None:
+        return Grid(["solved for", "decoder", "target", "found", "method"], [])
+    text = words.probability if row["what"] in ("format", "probability") else words.count
+    found = f"{row['format']}: {text(row['number'])}" if "format" in row else text(row["number"])
+    target = "" if row["target"] is None else f"{row['target']:g}"
+    return Grid(["solved for", "decoder", "target", "found", "method"],
+                [[row["what"], row["decoder"], target, found, words.method(row["number"])]])  # fmt: skip
+
+
 def decoders(document: Document) -> Grid:
     """What each decoder does and where its law comes from."""
     known = {row["decoder"]: row for row in [*document["ladder"], *document["adding"]]}

@@ -53,6 +53,17 @@ def render(document: Document) -> str:
     )
 
 
+def _solved(document: Document) -> Section | None:
+    if document["solved"] is None:
+        return None
+    return Section(
+        "solved",
+        "What was solved for",
+        "The quantity that was not given, found from the others for one decoder; everything below is asked with it.",
+        [("", grids.solved(document))],
+    )
+
+
 def _ladder(document: Document) -> Section:
     return Section(
         "ladder",
@@ -73,11 +84,28 @@ def _adding(document: Document) -> Section | None:
     return Section(
         "adding",
         "Keep adding",
-        f"How many different vectors of one table of {words.plain(document['curves']['items'])} can be added into one "
-        "vector of the width that was asked about, when the order does not count.",
-        [("The largest number of vectors, all of which are recovered.", grids.adding(document))],
+        _how_many(document),
+        [
+            (
+                f"The largest number of {'slots' if _slots(document) else 'vectors, all of which are recovered'}.",
+                grids.adding(document),
+            )
+        ],
         _some(figures.capacity(document), figures.phase(document), figures.scores(document)),
     )
+
+
+def _slots(document: Document) -> bool:
+    return document["question"]["goal"] == "slot" and len(document["question"]["items"]) == 1
+
+
+def _how_many(document: Document) -> str:
+    items = words.plain(document["question"]["items"][0])
+    if _slots(document):
+        return f"How many slots, each filled from {items} vectors, can be added so that each can still be read out."
+    known = "" if document["question"]["goal"] != "membership" else ", and nobody knows how many they are"
+    return (f"How many different vectors of one table of {items} can be added into one vector of the width that was "
+            f"asked about, when the order does not count{known}.")  # fmt: skip
 
 
 def _formats(document: Document) -> Section:
@@ -133,13 +161,21 @@ def _checks(document: Document) -> Section:
         "Formula, simulation and brute force",
         "The same question answered in three independent ways. The formula integrates; the simulation draws the added "
         "vectors and integrates the others; brute force draws whole tables, adds and decodes. Disagreement would be "
-        "an error in one of them.",
-        [("Each with its 95 % interval.", grids.checks(document))],
+        "an error in one of them, except in a row of rounded sums: there the formula takes rounding for Gaussian "
+        "noise, and disagreement says how far that is off.",
+        [
+            (
+                "Each with its 95 % interval; a formula that approximates, with how far it was off at most. "
+                "Disagreement is flagged where intervals are apart even if made wider by three quarters, by chance "
+                "once in a thousand.",
+                grids.checks(document),
+            )
+        ],
     )
 
 
 SECTIONS: tuple[Callable[[Document], Section | None], ...] = (
-    _real, _ladder, _adding, _formats, _one_number, _checks,
+    _solved, _real, _ladder, _adding, _formats, _one_number, _checks,
 )  # fmt: skip
 
 

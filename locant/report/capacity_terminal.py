@@ -18,13 +18,13 @@ SIGNS = {"·": "x", "⁻": "-", **{raised: str(digit) for digit, raised in enume
 
 def tables(document: Document) -> list[Table]:
     """The ladder, what is added, real tables, number formats, one number and the checks, each with its methods."""
-    found = [("Decoders", grids.ladder(document)),
+    found = [("Solved", grids.solved(document)), ("Decoders", grids.ladder(document)),
              ("What the decoders do", grids.decoders(document)),
              ("How many vectors of the first table can be added", grids.adding(document)),
              ("Number formats", grids.formats(document)), ("One number", grids.one_number(document)),
              ("Formula, simulation, brute force", grids.checks(document))]  # fmt: skip
     if real := document["real"]:
-        found[1:1] = [("Real tables", grids.shapes(real)), ("Decoders on real sums", grids.decoded(real)),
+        found[2:2] = [("Real tables", grids.shapes(real)), ("Decoders on real sums", grids.decoded(real)),
                       ("What separates the sums", grids.facts(real)), ("Nearest sums", grids.rivals(real))]  # fmt: skip
     return [_table(title, grid) for title, grid in found if grid.rows]
 

@@ -116,7 +116,6 @@ def test_a_figure_at_real_size():
         (lambda g: omp_probability(8, 10, 2, 2, g, noise=-1.0), "noise variance"),
         (lambda g: successive_probability(8, 10, 11, 2, g), "members between 1 and 10"),
         (lambda g: successive_probability(8, 10, 2, 2, g, selection="best"), "dot, cosine, nearest, was: best"),
-        (lambda g: successive_probability(1, 10, 2, 2, g), "a width of at least 2, was: 1"),
         (lambda g: absorption_probability(8, 10, 2, 0, g), "at least 2 trials, was: 0"),
         (lambda g: union_probability(np.ones((1, 3)), np.ones(1), 2, "dot", g), "a width of at least 3, was: 2"),
         (lambda g: union_probability(np.ones((1, 3)), np.ones(1), 4, "best", g), "nearest, was: best"),

@@ -69,12 +69,23 @@ def test_every_number_stands_in_a_table_with_its_method(document, page):
         assert found["method"] in cells
 
 
+def test_what_was_solved_for_stands_first(document):
+    found = {"what": "format", "decoder": "dot product", "key": "dot", "target": 0.9, "number": number(0.91),
+             "format": "int4"}  # fmt: skip
+    asked = {**document, "solved": found}
+    page = render(asked)
+    assert page.index("What was solved for") < page.index("The ladder of decoders")
+    assert "int4: 0.91" in page
+    assert tables(asked)[0].title.plain == "Solved"
+    assert "What was solved for" not in render(document)
+
+
 def test_disagreement_is_flagged(document, text):
     assert "disagree</strong> on 1 question:" in text
     assert ">NO<" in text
     fine = copy.deepcopy(document)
     fine["checks"][1]["agree"] = True
-    assert "disagree" not in render(fine)
+    assert "disagree</strong>" not in render(fine)
 
 
 def test_sections_without_numbers_are_left_out(document):
