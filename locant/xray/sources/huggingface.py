@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,9 @@ def from_gguf(path: Path, name: str) -> Source:
     with path.open("rb") as file:
         if (magic := file.read(4)) != b"GGUF":
             raise ValueError(f"expected a GGUF file, was: {path} that begins with {magic!r}")
-    return _load(str(path.parent), name, "GGUF file", {"gguf_file": path.name}, False, _stamp([path]))
+    library()
+    with _no_bar():
+        return _load(str(path.parent), name, "GGUF file", {"gguf_file": path.name}, False, _stamp([path]))
 
 
 def from_model(model: Any, words: Words | None = None) -> Source:
@@ -206,6 +209,19 @@ def _quiet(transformers: Any) -> Iterator[None]:
         hub.set_verbosity(told)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """No bar of the tensors that are converted: transformers has no switch for this one."""
+    from transformers import modeling_gguf_pytorch_utils as reading
+
+    bar = reading.tqdm
+    reading.tqdm = partial(bar, disable=True)
+    try:
+        yield
+    finally:
+        reading.tqdm = bar
 
 
 @contextmanager
