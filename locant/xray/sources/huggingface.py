@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -214,8 +215,7 @@ def _quiet(transformers: Any) -> Iterator[None]:
 @contextmanager
 def _no_bar() -> Iterator[None]:
     """No bar of the tensors that are converted: transformers has no switch for this one."""
-    from transformers import modeling_gguf_pytorch_utils as reading
-
+    reading: Any = import_module("transformers.modeling_gguf_pytorch_utils")
     bar = reading.tqdm
     reading.tqdm = partial(bar, disable=True)
     try:
