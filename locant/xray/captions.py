@@ -41,4 +41,21 @@ CAPTIONS = {
         the pair falls below both of the others, summing has cost something that could have been read had the two been
         kept apart. Bars: Wilson's 95 % intervals.
     """),
+    "spectrum": _text("""
+        Across: the strongest directions of a table, so many of them. Up: the share of its variance that they hold
+        (M11). The sooner a line rises, the fewer directions the table needs; the straight share is that of a table
+        without a preferred direction.
+    """),
+    "cosines": _text("""
+        Across: how far apart two positions are. Up: the mean cosine of their vectors, less the mean of all (M11). A
+        line that falls slowly is a table that changes slowly; one that swings below zero and back has waves.
+    """),
+    "waves": _text("""
+        Across: cycles over the whole table. Up: the share of its variance that waves of so many cycles or fewer hold
+        (M11). Smooth tables are at the top at once; rows without any order are not.
+    """),
+    "lengths": _text("""
+        Across: position. Up: the length of its vector, at 64 positions at most (M11). The first is often unlike the
+        others; rows that were hardly trained are short.
+    """),
 }

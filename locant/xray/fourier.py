@@ -30,7 +30,7 @@ def waves(positions: Tensor, known: Moments, *, seed: int = 0) -> dict[str, Metr
     `helix_fit`: share of the variance of the first 3 that a turn and a straight line explain together, 1, p, cos wp and
     sin wp for the best w of at most 16 cycles. Both: baseline is the mean over 10 random orders of the rows.
     """
-    rows = _spread(positions)
+    rows = sampled(positions)
     centred = rows - rows.mean(0)
     count = len(rows)
     if count < 8 or float(centred.square().sum()) == 0:
@@ -93,7 +93,7 @@ def index_regression(positions: Tensor, *, seed: int = 0) -> dict[str, Metric]:
     baseline rows / 4, the error of always saying the middle. `index_r2`: 1 - squared error over the variance; baseline
     0. After Wang and Chen 2020 (arXiv 2010.04903), who use no ridge and 512 rows; ours is 1e-6 of the mean variance.
     """
-    rows = _spread(positions)
+    rows = sampled(positions)
     count = len(rows)
     if count < 2 * FOLDS:
         reason = f"expected at least {2 * FOLDS} positions, was: {count}"
@@ -173,6 +173,7 @@ def _bins(count: int, slow: int) -> float:
     return numbers / (count - 1)
 
 
-def _spread(positions: Tensor) -> Tensor:
+def sampled(positions: Tensor) -> Tensor:
+    """At most 2048 rows, evenly spread, in float64."""
     count = len(positions)
     return positions[torch.linspace(0, count - 1, min(ROWS, count)).round().long()].double()

@@ -63,13 +63,19 @@ def read(sums: Tensor, reader: LinearReader) -> Tensor:
     return found
 
 
-def right_everywhere(tokens: Tensor, positions: Tensor, reader: LinearReader) -> Tensor:
-    """Whether the position is read rightly in W_v + P_p, for every given token and position: (tokens, positions).
+def right_everywhere(tokens: Tensor, positions: Tensor, reader: LinearReader, places: Tensor | None = None) -> Tensor:
+    """Whether the position is read rightly in W_v + P_p, for every given token and all positions, or those at `places`:
+    (tokens, places).
 
     The scores are M1[v, p'] + M2[p, p'] - c[p'], so the products are made once per token and once per position.
     """
-    candidates = (reader.rows.double() - reader.mean) @ reader.metric
-    by_token = (tokens.double() - (reader.origin - reader.mean)) @ candidates.T
-    by_position = (positions.double() - reader.mean) @ candidates.T - reader.halves
-    right = torch.arange(len(positions))
+    right = torch.arange(len(positions)) if places is None else places
+    v = tokens.double() - (reader.origin - reader.mean)
+    p = positions[right].double() - reader.mean
+    parts = []
+    for _, block in blocks(reader.rows):
+        candidates = (block - reader.mean) @ reader.metric
+        parts.append((v @ candidates.T, p @ candidates.T))
+    by_token, by_position = (torch.cat(columns, dim=1) for columns in zip(*parts, strict=True))
+    by_position -= reader.halves
     return torch.stack([(by_position + row).argmax(dim=1) == right for row in by_token])

@@ -1,7 +1,7 @@
 """The call behind ``locant xray`` and ``locant.xray``: a model in, an x-ray out."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,12 +71,27 @@ def _document(setting: Setting, found: dict[str, Any]) -> dict[str, Any]:
         "claims": said,
         "metrics": metrics,
         "figures": figures(setting, metrics, found),
+        "lists": lists(found),
         "ranking": found.get("ranking", {}).get("ranking", []),
         "facts": _facts(setting),
         "hooks": _hooks(setting),
         "seconds": {name: part["seconds"] for name, part in found.items()},
         "versions": _versions(),
     }
+
+
+def lists(parts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Tables of words for the page: those that parts made, and the words that change most with their place (M9)."""
+    found = [each for part in parts.values() for each in part.get("lists", [])]
+    rows = [[row["token"], f"{row['energy']:.4g}", str(row["count"])]
+            for row in parts.get("ranking", {}).get("ranking", [])]  # fmt: skip
+    if rows:
+        caption = ("Tokens whose states change the most when a text is moved, apart from what moving changes for all "
+                   "(M9): the energy of that interaction, and how often the token was seen.")  # fmt: skip
+        heads = ["token", "energy", "seen"]
+        found.append({"id": "ranking", "title": "Tokens that change most with their place", "caption": caption,
+                      "heads": heads, "rows": rows, "text": False})  # fmt: skip
+    return found
 
 
 def _facts(setting: Setting) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,8 @@ READ = 1 << 16  # sums read at once, times the width
 WORST = 10
 CHOOSING = 256  # sums of the fitted half by which the rank of the oblique reader is chosen
 GRID = 1 << 28  # scores for the worst tokens and positions, at most
+SQUARE = 1 << 24  # scores of positions against each other that are held at once
+FITTED = 1 << 16  # rows that a reader is fitted on, at most
 TOKEN_RIDGE = 1e-4
 FEWEST = 4  # rows of either table: two to fit on, two to test on
 
@@ -46,8 +48,9 @@ def readers(
     tokens, in sums with the other half; `position.R.mae` the mean absolute error in positions, chance (N^2 -
     1)/(3N). `token.R`: the same for tokens among all V, with halves of the positions and `token_samples` sums. The
     rank of `oblique` is the one of d/8, d/4, d/2 and 3d/4 that reads best on the half it is fitted on.
-    `position.lda.worst_token` and `.worst_position`: the lowest share for one token over all positions, and for one
-    position over test tokens. Chance is 1/N, 1/V or 1/(VN).
+    `position.lda.worst_token` and `.worst_position`: the lowest share for one token over positions, all of them up to
+    4096, and for one position over test tokens. A reader is fitted on 65 536 rows at most.
+    Chance is 1/N, 1/V or 1/(VN).
     """
     if min(len(tokens), len(positions)) < FEWEST:
         reason = f"expected at least {FEWEST} rows in both tables, was: {len(tokens)} and {len(positions)}"
@@ -62,8 +65,9 @@ def readers(
     for name, reader in made.items():
         read_as = _read(tokens, positions, v, p, reader)
         found |= _scores(f"position.{name}", read_as, p, len(positions), mae=True)
-    shown = test[: max(1, GRID // len(positions) ** 2)]
-    worst = _worst(tokens, positions, shown, made["lda"], shown if ids is None else ids[shown])
+    places = evenly(len(positions), max(16, SQUARE // len(positions)))
+    shown = test[evenly(len(test), max(1, GRID // (len(positions) * len(places))))]
+    worst = _worst(tokens, positions, shown, places, made["lda"], shown if ids is None else ids[shown])
     fit, test = _halves(len(positions), generator)
     made = _made(tokens, moments(tokens), moments(positions[fit]), TOKEN_RIDGE, (positions[fit], generator))
     v = torch.randint(len(tokens), (token_samples,), generator=generator)
@@ -95,7 +99,7 @@ def _pair(tokens: Tensor, positions: Tensor, count: int, generator: torch.Genera
 
 def _halves(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     order = torch.randperm(count, generator=generator)
-    return order[: count // 2].sort().values, order[count // 2 :]
+    return order[: min(count // 2, FITTED)].sort().values, order[count // 2 :]
 
 
 def _made(
@@ -143,22 +147,24 @@ def _scores(name: str, found: Tensor, truth: Tensor, count: int, *, mae: bool = 
     return scores
 
 
-def _worst(tokens: Tensor, positions: Tensor, shown: Tensor, reader: LinearReader, ids: Tensor) -> Readings:
-    right = right_everywhere(tokens[shown], positions, reader).double()
+def _worst(
+    tokens: Tensor, positions: Tensor, shown: Tensor, places: Tensor, reader: LinearReader, ids: Tensor
+) -> Readings:
+    right = right_everywhere(tokens[shown], positions, reader, places).double()
     by_token, by_position = right.mean(dim=1), right.mean(dim=0)
-    order, places = by_token.argsort(stable=True)[:WORST], by_position.argsort(stable=True)[:WORST]
-    worst_tokens = tuple((int(ids[i]), float(by_token[i])) for i in order)
-    worst_positions = tuple((int(i), float(by_position[i])) for i in places)
+    tokens_first, places_first = (by.argsort(stable=True)[:WORST] for by in (by_token, by_position))
+    worst_tokens = tuple((int(ids[i]), float(by_token[i])) for i in tokens_first)
+    worst_positions = tuple((int(places[i]), float(by_position[i])) for i in places_first)
     listed = ", ".join(f"{token} ({part:.3g})" for token, part in worst_tokens)
+    chance, tested = 1 / len(positions), f"n test tokens at {len(places)} of {len(positions)} positions"
+    note = f"position {worst_positions[0][0]}, of {tested}"
     metrics = {
-        "position.lda.worst_token": Metric(
-            worst_tokens[0][1],
-            1 / len(positions),
-            len(shown),
-            note=f"of n test tokens, each at all positions: {listed}",
-        ),
-        "position.lda.worst_position": Metric(
-            worst_positions[0][1], 1 / len(positions), len(shown), note=f"position {worst_positions[0][0]}"
-        ),
+        "position.lda.worst_token": Metric(worst_tokens[0][1], chance, len(shown), note=f"of {tested}: {listed}"),
+        "position.lda.worst_position": Metric(worst_positions[0][1], chance, len(shown), note=note),
     }
     return Readings(metrics, worst_tokens, worst_positions)
+
+
+def evenly(count: int, most: int) -> Tensor:
+    """At most so many of the indices below count, evenly spread."""
+    return torch.linspace(0, count - 1, min(count, most), dtype=torch.float64).round().long()

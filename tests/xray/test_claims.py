@@ -9,7 +9,7 @@ from locant.xray.metric import Metric, absent
 
 
 def setting(kind="sum", layers=(0, 1), rows=8):
-    tables = SimpleNamespace(kind=kind, positions=None if kind != "sum" else [0] * rows)
+    tables = SimpleNamespace(kind=kind, positions=None if kind != "sum" else [0] * rows, width=16)
     return SimpleNamespace(tables=tables, layers=layers, space="normed", source=SimpleNamespace(facts={}))
 
 
@@ -50,7 +50,31 @@ def test_tables_are_apart_only_below_the_range_of_chance(value, verdict):
 def test_nothing_is_lost_needs_both_orthogonality_and_recovery(value, pair, verdict):
     found, text, _ = claims.nothing_lost(setting(), overlap(value) | numbers(M3__pair=pair))
     assert found == verdict
-    assert "of the pairs are recovered" in text
+    assert "The nearest pair of rows is the right one for" in text
+
+
+def test_the_tables_speak_of_readers_noise_and_directions():
+    more = numbers(M3__position__lda=(0.9, 0.88, 0.92), M3__cost_of_summing=(0.02, 0.01, 0.04), M11__k95=3.0)
+    _, lost, names = claims.nothing_lost(setting(), overlap(0.1) | more)
+    assert "A linear reader fitted on other tokens finds the position in 90 % [88, 92] of them." in lost
+    assert "Under noise 2 % [1, 4] of the sums are misread though each part alone could be read." in lost
+    assert {"M3.position.lda", "M3.cost_of_summing"} <= set(names)
+    _, mixed, _ = claims.learned_mixture(setting(), overlap(0.1) | more)
+    assert "95 % of the positions' variance lies in 3 of 16 directions; noise would take 0." in mixed
+
+
+@pytest.mark.parametrize(("margins", "said"), [
+    ((0.1, 0.2), "Each word that was asked for stays closer to itself than to the others wherever they stand."),
+    ((-0.1, 0.2), "stays closer to itself wherever they stand, but does without position 0."),
+    ((-0.1, -0.2), "Not every word that was asked for stays closer to itself wherever they stand."),
+])  # fmt: skip
+def test_the_words_that_were_asked_for(margins, said):
+    given = numbers(M8__auc=(0.9, 0.8, 1.0), M8__words_margin=margins[0], M8__words_margin__without_0=margins[1])
+    verdict, text, names = claims.fixed_push(setting(layers=()), given)
+    assert verdict == "undecided"
+    assert text.endswith(said)
+    assert "nearer to itself than another word is in 90 % [80, 100] of comparisons" in text
+    assert names == ["M8.auc", "M8.words_margin", "M8.words_margin.without_0"]
 
 
 def shift(start, end, **more):

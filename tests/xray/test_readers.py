@@ -79,6 +79,8 @@ def test_read_is_the_argmax_of_the_formula() -> None:
         assert read(sums.reshape(-1, 5), reader).reshape(7, 11).tolist() == expected
     right = right_everywhere(w[:7], p, reader)
     assert right.tolist() == [[found == k for k, found in enumerate(row)] for row in expected]
+    some = torch.tensor([9, 2])
+    assert right_everywhere(w[:7], p, reader, some).tolist() == right[:, some].tolist()
 
 
 def test_the_ridge_is_larger_for_few_rows() -> None:
