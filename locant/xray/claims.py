@@ -186,7 +186,7 @@ def summary(setting: Setting, metrics: Metrics) -> str:
         shares = [value(metrics, f"M4.{raw}layer.{layer}.position_share.without_0") for layer in (first, last)]
         split = value(metrics, f"M6.layer.{first}.position")
         if shares[0] is not None and shares[1] is not None:
-            text += (f" It makes up {_share(shares[0])} of the variance of what layer {first} reads and "
+            text += (f" Position makes up {_share(shares[0])} of the variance of what layer {first} reads and "
                      f"{_share(shares[1])} in layer {last} (position 0 left out)")  # fmt: skip
             text += "." if split is None else f"; {_share(split)} of layer {first}'s attention logits hang on it."
     return text

@@ -132,3 +132,17 @@ def test_models_without_tables_or_layers():
     assert claims.other_meaning(only, {}, {})[0] == "undecided"
     cannot = numbers(M5__size=None)
     assert claims.fixed_push(setting(), cannot)[:2] == ("does not apply", "Not measured.")
+
+
+def test_ends_that_differ_look_different():
+    both = {"value": 0.99684, "interval": [0.99672, 0.99691]}
+    assert claims._percent(both) == "99.68 % [99.67, 99.69]"
+    assert claims._percent({"value": 1.0, "interval": [0.992, 1.0]}) == "100 % [99.2, 100]"
+    assert claims._percent({"value": 0.0, "interval": [0.0, 0.0]}) == "0 % [0, 0]"
+    assert claims._percent({"value": 0.25, "interval": None}) == "25 %"
+
+
+def test_a_text_whose_numbers_mean_nothing_is_said_to_be_whole():
+    found, text, _ = claims.other_meaning(setting(), shift(None, None), {})
+    assert found == "fails"
+    assert "no word means something else at another number. What its distances to other words" in text

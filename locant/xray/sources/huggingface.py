@@ -238,6 +238,9 @@ def _one_line(name: str) -> Iterator[None]:
         wanted = "minilm, smollm2, an existing path or an id on the hub that can be reached"
         raise ValueError(f"expected {wanted}, was: {name} ({_first(error)})") from None
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, EOFError) as error:
+        if "trust_remote_code" in str(error):
+            told = f"expected a model whose code is part of transformers, was: {name}, which brings code of its own"
+            raise ValueError(f"{told}; that is never run") from None
         raise ValueError(f"expected a model that transformers can read, was: {name}: {_first(error)}") from error
 
 
