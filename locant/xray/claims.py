@@ -15,6 +15,7 @@ CLAIMS = {
     "C5": "Position is carried along as a static part, and reading it is the first thing that the first layer learns.",
 }  # fmt: skip
 MOST = 0.99  # pairs that must be told apart before "nothing is lost" is said
+NOTHING = 1e-9  # below this ratio to chance two spaces share nothing but rounding
 FIXED = 0.95  # share of a push that texts must have in common before it is called fixed
 APART = "does not apply"
 ITSELF = ("M8.auc", "M8.dprime", "M8.words_margin", "M8.words_margin.without_0")
@@ -163,7 +164,16 @@ def first_layer(setting: Setting, metrics: Metrics) -> Said:
     before, after = metrics[share[0]], metrics[share[1]]
     text = (f"Without position 0, {_percent(before)} of the variance in layer {first} is position, and "
             f"{_percent(after)} in layer {last}.")  # fmt: skip
+    pure = _purity(setting, metrics)
+    names += pure
+    if pure:
+        shown = [_percent(metrics[name]) for name in pure]
+        text += (f" In the columns set apart for position {shown[0]} of the variance is position in layer {first} and "
+                 f"{shown[1]} in layer {last}; in the other columns {shown[2]} and {shown[3]}.")  # fmt: skip
     known = [name for name in gains if metrics[name]["value"] is not None]
+    if not known and (setting.tables.kind != "none" or pure):
+        why = f" ({metrics[gains[0]]['note']})" if gains else ""
+        return "undecided", f"{text} How much its projections read of it could not be measured{why}.", names
     if not known:
         split = f"M6.layer.{first}.relative"
         if value(metrics, split) is not None:
@@ -173,8 +183,20 @@ def first_layer(setting: Setting, metrics: Metrics) -> Said:
     read = ", ".join(f"{_module(name)} {metrics[name]['value']:.2g}" for name in known)
     text += f" Its projections read position with a gain of {read}, where 1 is what a map without regard to it has."
     sides = [_side(metrics[name], 1.0) for name in known if _module(name) != "values"]
-    verdict = "holds" if "above" in sides else "undecided" if "inside" in sides else "fails"
+    verdict = "fails" if set(sides) == {"below"} else "undecided"
+    if "above" in sides:  # queries and keys
+        verdict = "holds" if set(sides) == {"above"} else "partly"
     return verdict, text, names
+
+
+def _purity(setting: Setting, metrics: Metrics) -> list[str]:
+    """The metrics of declared position columns and of the others, in the first and the last layer; empty without."""
+    for capture in ("raw", "normed"):
+        names = [f"M10.{capture}.layer.{layer}.{side}.without_0" for side in ("inside", "outside")
+                 for layer in (setting.layers[0], setting.layers[-1])]  # fmt: skip
+        if all(value(metrics, name) is not None for name in names):
+            return names
+    return []
 
 
 def summary(setting: Setting, metrics: Metrics) -> str:
@@ -204,6 +226,8 @@ def _how(setting: Setting) -> str:
         return f"Position is added to the token vectors at the input, from a table of {len(tables.positions)} rows."
     if tables.kind == "mixed":
         return "Token and position meet at the input, but not by a sum."
+    if setting.beside:
+        return f"Position stands in {setting.beside} columns beside the stream: every layer reads them and none writes."
     return "No position reaches the input of the first layer."
 
 
@@ -223,6 +247,8 @@ def _against_chance(metrics: Metrics) -> tuple[str, str]:
     side = "below" if overlap["value"] < low else "above" if overlap["value"] > high else "inside"
     how = f"{side} the range" if side != "inside" else "inside the range"
     ratio = overlap["value"] / chance["value"]
+    if ratio < NOTHING:
+        return side, "Token and position space do not overlap at all; after a random rotation they would."
     return side, (f"Token and position space overlap {ratio:.2g} times as much as by chance, {how} in which 95 % of "
                   "random rotations lie.")  # fmt: skip
 

@@ -103,6 +103,8 @@ def _without_positions(model: nn.Module, seen: list[Seen], probes: Tensor, vocab
             if rows is not None:
                 break
     note = "no position reaches the first layer's input; it enters inside of attention, or not at all"
+    if getattr(getattr(model, "encoding", None), "beside_width", 0):
+        note = "no position is put into the stream: it stands beside, in columns of its own"
     return Tables("none", last.name, rows, scale, None, torch.zeros(last.value.shape[-1]), 0.0, last.value.shape[-1],
                   (note,))  # fmt: skip
 

@@ -98,7 +98,7 @@ def _facts(setting: Setting) -> dict[str, dict[str, Any]]:
     tables, reach = setting.tables, setting.reach
     places = {"sum": "added at the input", "none": "not at the input", "mixed": "at the input, not by a sum"}
     how: dict[str, Any] = {
-        "position enters": places[tables.kind],
+        "position enters": f"in {setting.beside} columns beside the stream" if setting.beside else places[tables.kind],
         "found in": tables.where,
         "token rows": None if tables.tokens is None else len(tables.tokens),
         "position rows": None if tables.positions is None else len(tables.positions),

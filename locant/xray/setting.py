@@ -41,6 +41,12 @@ class Setting:
         return _longest(self.source, self.tables)
 
     @property
+    def beside(self) -> int:
+        """How many columns hold position beside the stream: 0 for all models but those that declare it."""
+        columns = None if self.reach is None else self.reach.position_columns.get("normed")
+        return 0 if columns is None or self.tables.kind != "none" else columns.stop - columns.start
+
+    @property
     def key(self) -> list[Any]:
         """All that decides the numbers."""
         return [self.source.identity, self.windows.digest, self.layers, self.words, self.vocabulary, self.space,

@@ -10,7 +10,7 @@ from locant.xray.metric import Metric, absent
 
 def setting(kind="sum", layers=(0, 1), rows=8):
     tables = SimpleNamespace(kind=kind, positions=None if kind != "sum" else [0] * rows, width=16)
-    return SimpleNamespace(tables=tables, layers=layers, space="normed", source=SimpleNamespace(facts={}))
+    return SimpleNamespace(tables=tables, layers=layers, space="normed", beside=0, source=SimpleNamespace(facts={}))
 
 
 def numbers(**given):
@@ -105,7 +105,7 @@ def test_another_meaning_needs_a_change_of_its_own_and_words_that_differ(end, re
 
 
 @pytest.mark.parametrize(("gain", "verdict"), [((5.0, 4.0, 6.0), "holds"), ((1.0, 0.9, 1.1), "undecided"),
-                                               ((0.5, 0.4, 0.6), "fails"), (None, "does not apply")])  # fmt: skip
+                                               ((0.5, 0.4, 0.6), "fails"), (None, "undecided")])  # fmt: skip
 def test_the_first_layer_reads_position_only_if_its_gain_is_above_one(gain, verdict):
     metrics = numbers(M4__layer__0__position_share__without_0=(0.1, 0.09, 0.11),
                       M4__layer__1__position_share__without_0=(0.02, 0.01, 0.03),
@@ -115,11 +115,50 @@ def test_the_first_layer_reads_position_only_if_its_gain_is_above_one(gain, verd
     assert "10 % [9, 11] of the variance in layer 0 is position, and 2 % [1, 3] in layer 1" in text
 
 
+def test_keys_that_read_position_and_queries_that_do_not_are_part_of_it():
+    metrics = numbers(M4__layer__0__position_share__without_0=0.1, M4__layer__1__position_share__without_0=0.1,
+                      M1__layer__0__q__gain__without_0=(0.6, 0.5, 0.7),
+                      M1__layer__0__k__gain__without_0=(1.1, 1.05, 1.15))  # fmt: skip
+    assert claims.first_layer(setting(), metrics)[0] == "partly"
+
+
+def test_columns_set_apart_are_told_of():
+    metrics = numbers(M4__layer__0__position_share__without_0=0.1, M4__layer__1__position_share__without_0=0.1,
+                      M1__layer__0__q__gain__without_0=None)  # fmt: skip
+    for side, values in (("inside", (1, 0.8)), ("outside", (0, 0.3))):
+        for layer, value in enumerate(values):
+            metrics[f"M10.raw.layer.{layer}.{side}.without_0"] = Metric(value).to_dict()
+    verdict, text, names = claims.first_layer(setting(), metrics)
+    assert verdict == "undecided"
+    assert "of the variance is position in layer 0 and 80 % in layer 1; in the other columns 0 % and 30 %." in text
+    assert text.endswith("of it could not be measured (not measured).")
+    assert "M10.raw.layer.1.outside.without_0" in names
+
+
+def test_position_beside_the_stream_is_not_called_absent():
+    beside = SimpleNamespace(**{**vars(setting("none")), "beside": 16})
+    assert claims.nothing_lost(beside, {})[1].startswith("Position stands in 16 columns beside the stream: every layer")
+    assert claims.learned_mixture(beside, {})[0] == "does not apply"
+
+
+def test_spaces_that_share_nothing_but_rounding():
+    assert claims.learned_mixture(setting(), overlap(1e-32))[1].startswith("Token and position space do not overlap")
+
+
 def test_values_alone_do_not_read_position():
     metrics = numbers(M4__layer__0__position_share__without_0=0.1, M4__layer__1__position_share__without_0=0.1,
                       M1__layer__0__k__gain__without_0=(0.5, 0.4, 0.6),
                       M1__layer__0__v__gain__without_0=(5.0, 4.0, 6.0))  # fmt: skip
     assert claims.first_layer(setting(), metrics)[0] == "fails"
+
+
+def test_without_position_at_the_input_none_can_be_read():
+    metrics = numbers(M4__layer__0__position_share__without_0=0.0, M4__layer__1__position_share__without_0=0.0,
+                      M1__layer__0__q__gain__without_0=None, M6__layer__0__relative=(0.4, 0.3, 0.5))  # fmt: skip
+    found, text, names = claims.first_layer(setting("none"), metrics)
+    assert found == "does not apply"
+    assert "40 % [30, 50] of the logits there hang on distance" in text
+    assert "M6.layer.0.relative" in names
 
 
 def test_models_without_tables_or_layers():
