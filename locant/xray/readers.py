@@ -5,7 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from locant.xray.linear_readers import LinearReader, discriminant, linear_reader, oblique, read, right_everywhere
+from locant.xray.linear_readers import (
+    LinearReader,
+    discriminant,
+    linear_readers,
+    oblique,
+    read,
+    right_everywhere,
+)
 from locant.xray.metric import Metric, absent
 from locant.xray.moments import Moments, moments
 from locant.xray.nearest import nearest_pairs, pair_index
@@ -15,7 +22,7 @@ WORST = 10
 CHOOSING = 256  # sums of the fitted half by which the rank of the oblique reader is chosen
 GRID = 1 << 28  # scores for the worst tokens and positions, at most
 SQUARE = 1 << 24  # scores of positions against each other that are held at once
-FITTED = 1 << 16  # rows that a reader is fitted on, at most
+FITTED = 1 << 13  # rows that a reader is fitted on, at most, or 4 d if that is more
 TOKEN_RIDGE = 1e-4
 FEWEST = 4  # rows of either table: two to fit on, two to test on
 
@@ -39,6 +46,8 @@ def readers(
     token_samples: int = 1_000,
     pairs: int = 500,
     seed: int = 0,
+    of_tokens: Moments | None = None,
+    of_positions: Moments | None = None,
 ) -> Readings:
     """Read sampled sums W_v + P_p, v and p uniform and independent; intervals are Wilson's, 95 %.
 
@@ -49,17 +58,18 @@ def readers(
     1)/(3N). `token.R`: the same for tokens among all V, with halves of the positions and `token_samples` sums. The
     rank of `oblique` is the one of d/8, d/4, d/2 and 3d/4 that reads best on the half it is fitted on.
     `position.lda.worst_token` and `.worst_position`: the lowest share for one token over positions, all of them up to
-    4096, and for one position over test tokens. A reader is fitted on 65 536 rows at most.
-    Chance is 1/N, 1/V or 1/(VN).
+    4096, and for one position over test tokens. A reader is fitted on 8192 rows at most, or on
+    4 d. Chance is 1/N, 1/V or 1/(VN).
     """
     if min(len(tokens), len(positions)) < FEWEST:
         reason = f"expected at least {FEWEST} rows in both tables, was: {len(tokens)} and {len(positions)}"
         return Readings({name: absent(reason) for name in ("pair", "position.lda", "token.lda")})
     generator = torch.Generator().manual_seed(seed)
-    found = _pair(tokens, positions, pairs, generator)
-    fit, test = _halves(len(tokens), generator)
-    of_fit, of_positions = moments(tokens[fit]), moments(positions)
-    made = _made(positions, of_positions, of_fit, None, (tokens[fit], generator))
+    w = moments(tokens) if of_tokens is None else of_tokens
+    known = moments(positions) if of_positions is None else of_positions
+    found, most = _pair(tokens, positions, known, pairs, generator), max(FITTED, 4 * known.width)
+    fit, test = _halves(len(tokens), most, generator)
+    made = _made(positions, known.mean, tokens[fit], None, generator)
     v = test[torch.randint(len(test), (samples,), generator=generator)]
     p = torch.randint(len(positions), (samples,), generator=generator)
     for name, reader in made.items():
@@ -68,8 +78,8 @@ def readers(
     places = evenly(len(positions), max(16, SQUARE // len(positions)))
     shown = test[evenly(len(test), max(1, GRID // (len(positions) * len(places))))]
     worst = _worst(tokens, positions, shown, places, made["lda"], shown if ids is None else ids[shown])
-    fit, test = _halves(len(positions), generator)
-    made = _made(tokens, moments(tokens), moments(positions[fit]), TOKEN_RIDGE, (positions[fit], generator))
+    fit, test = _halves(len(positions), most, generator)
+    made = _made(tokens, w.mean, positions[fit], TOKEN_RIDGE, generator)
     v = torch.randint(len(tokens), (token_samples,), generator=generator)
     p = test[torch.randint(len(test), (token_samples,), generator=generator)]
     for name, reader in made.items():
@@ -85,10 +95,12 @@ def share(right: int, count: int, chance: float, note: str) -> Metric:
     return Metric(right / count, chance, count, (float(low), float(high)), note)
 
 
-def _pair(tokens: Tensor, positions: Tensor, count: int, generator: torch.Generator) -> dict[str, Metric]:
+def _pair(
+    tokens: Tensor, positions: Tensor, of_positions: Moments, count: int, generator: torch.Generator
+) -> dict[str, Metric]:
     v = torch.randint(len(tokens), (count,), generator=generator)
     p = torch.randint(len(positions), (count,), generator=generator)
-    found = nearest_pairs(tokens[v].double() + positions[p].double(), pair_index(tokens, positions))
+    found = nearest_pairs(tokens[v].double() + positions[p].double(), pair_index(tokens, positions, of_positions))
     right = int(((found.token == v) & (found.position == p) & (found.ties == 1)).sum())
     tried, chance = found.tried.double(), 1 / (len(tokens) * len(positions))
     return {
@@ -97,31 +109,25 @@ def _pair(tokens: Tensor, positions: Tensor, count: int, generator: torch.Genera
     }
 
 
-def _halves(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _halves(count: int, most: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     order = torch.randperm(count, generator=generator)
-    return order[: min(count // 2, FITTED)].sort().values, order[count // 2 :]
+    return order[: min(count // 2, most)].sort().values, order[count // 2 :]
 
 
 def _made(
-    rows: Tensor,
-    known: Moments,
-    noise: Moments,
-    ridge: float | None,
-    fitted: tuple[Tensor, torch.Generator],
+    rows: Tensor, mean: Tensor, others: Tensor, ridge: float | None, generator: torch.Generator
 ) -> dict[str, LinearReader]:
-    """The three readers of `rows` in sums with the other table, whose moments are `noise` and fitted[0] its rows."""
-    width = known.width
-    made = {
-        "matched": linear_reader(rows, known.mean, noise.mean, torch.eye(width, dtype=torch.float64)),
-        "lda": linear_reader(rows, known.mean, noise.mean, discriminant(noise, ridge)),
-    }
-    others, generator = fitted
+    """The three readers of `rows`, whose mean is given, in sums with the other table, fitted on these rows of it."""
+    noise, width = moments(others), len(mean)
     a = torch.randint(len(rows), (CHOOSING,), generator=generator)
     b = torch.randint(len(others), (CHOOSING,), generator=generator)
     ranks = sorted({max(1, width // 8), max(1, width // 4), max(1, width // 2), max(1, 3 * width // 4)})
-    choices = [linear_reader(rows, known.mean, noise.mean, oblique(noise, rank)) for rank in ranks]
-    right = [int((_read(rows, others, a, b, choice) == a).sum()) for choice in choices]
-    return made | {"oblique": choices[right.index(max(right))]}
+    weights = {str(rank): oblique(noise, rank) for rank in ranks}
+    weights |= {"matched": torch.ones(width, dtype=torch.float64), "lda": discriminant(noise, ridge)}
+    made = linear_readers(rows, mean, noise, weights)
+    right = {rank: int((_read(rows, others, a, b, made[str(rank)]) == a).sum()) for rank in ranks}
+    best = max(ranks, key=lambda rank: (right[rank], -rank))
+    return {"matched": made["matched"], "lda": made["lda"], "oblique": made[str(best)]}
 
 
 def _read(first: Tensor, second: Tensor, a: Tensor, b: Tensor, reader: LinearReader) -> Tensor:

@@ -113,8 +113,13 @@ def _rows(found: Tables, setting: Setting) -> tuple[Tensor, Tensor | None, Tenso
 
 
 def samples_of(setting: Setting, w: Tensor, p: Tensor) -> Samples:
+    """As many samples as usual, fewer for large tables."""
+    return within_work(QUICK if setting.quick else THOROUGH, w, p)
+
+
+def within_work(usual: Samples, w: Tensor, p: Tensor) -> Samples:
     """As many samples as usual, fewer for tables so large that they would take more than the work allowed."""
-    usual, (count, width) = (QUICK if setting.quick else THOROUGH), w.shape
+    count, width = w.shape
 
     def within(samples: int, rows: int) -> int:
         return min(samples, max(64, usual.work // (rows * width)))
@@ -133,10 +138,10 @@ def _measured(setting: Setting, w: Tensor, p: Tensor, of_tokens: Moments, of_pos
     apart = separation(w, p, of_tokens, of_positions, ids=ids, work=4 * samples.work)
     found |= prefixed("M3", apart)
     read = readers(w, p, ids=ids, samples=samples.positions, token_samples=samples.tokens, pairs=samples.pairs,
-                   seed=seed)  # fmt: skip
+                   seed=seed, of_tokens=of_tokens, of_positions=of_positions)  # fmt: skip
     found |= prefixed("M3", read.metrics)
     if (step := apart["separation_position"].value) is not None:
-        found |= prefixed("M3", noise_curve(w, p, step, pairs=samples.noisy, seed=seed))
+        found |= prefixed("M3", noise_curve(w, p, step, pairs=samples.noisy, seed=seed, of_positions=of_positions))
     return found | prefixed("M11", _anatomy(p, of_positions, seed)), read
 
 
