@@ -77,8 +77,9 @@ def closest_mixed(
     def reach() -> float:
         return min(search.value, search.missed) + 2 * radius
 
-    for i, j, lower in pairs_within(near, search, reach):
-        if not search.spend(len(i), w.width * len(positions)):
+    each = w.width * len(positions)
+    for i, j, lower in pairs_within(near, search, reach, each=each):
+        if not search.spend(len(i), each):
             search.missed = min(search.missed, max(0.0, float(lower[0]) - 2 * radius))
             continue
         where, doubt = _compare(search, where, doubt, torch.stack([i, j]), tokens, gaps)
