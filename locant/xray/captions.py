@@ -35,6 +35,18 @@ CAPTIONS = {
         Across: layer. How well linear probes, fitted on three quarters of the texts, find the slot of a token
         in the others (M12). Chance is that of the exact slot.
     """),
+    "movie_depth": _text("""
+        Up: the share of position in the variance of what each layer's attention reads, noise corrected for, with
+        position 0.
+    """),
+    "movie_tables": _text("""
+        Up: the overlap of token and position space over that of random rotations, which is 1 by chance; and the share
+        of the variance of tokens and of positions that a linear reader gets back from their sum.
+    """),
+    "movie_gain": _text("""
+        Up: the share of position in what a projection of the first layer returns over that in what it is given; 1
+        is what a projection without regard to position has.
+    """),
     "noise": _text("""
         Across: the size of Gaussian noise on the sum of a token and a position, in multiples of the least step between
         two positions, spread over all columns. Up: the share that is decoded rightly by the nearest rows (M3). Where

@@ -180,7 +180,7 @@ def first_layer(setting: Setting, metrics: Metrics) -> Said:
             text += f" It enters inside of attention: {_percent(metrics[split])} of the logits there hang on distance."
             names.append(split)
         return APART, text + " So there is no part of the first layer's input that could be read as position.", names
-    read = ", ".join(f"{_module(name)} {metrics[name]['value']:.2g}" for name in known)
+    read = ", ".join(f"{_module(name)} {metrics[name]['value']:.3g}" for name in known)
     text += f" Its projections read position with a gain of {read}, where 1 is what a map without regard to it has."
     sides = [_side(metrics[name], 1.0) for name in known if _module(name) != "values"]
     verdict = "fails" if set(sides) == {"below"} else "undecided"
