@@ -119,4 +119,6 @@ def ranking(reach: Reach, windows: Windows, layer: int, space: str, longest: int
     shift = SHIFT if longest is None else min(SHIFT, longest - slots)
     if not reach.takes_positions or shift < 1:
         return Ranking((), (), (), absent("no text can be moved in this model, or its windows fill its table"))
-    return interaction_ranking(reach, windows.tokens, layer=layer, shift=shift, capture=space, least=least)
+    inside = slice(windows.starts, slots - windows.ends)
+    return interaction_ranking(reach, windows.tokens, layer=layer, shift=shift, capture=space, least=least,
+                               inside=inside)  # fmt: skip

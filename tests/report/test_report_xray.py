@@ -118,6 +118,18 @@ def test_the_chance_level_is_named_where_no_line_runs():
     assert '"value": "chance"' in json.dumps(drawn)
 
 
+def test_long_lists_are_folded():
+    short = {"id": "a", "title": "Short", "caption": "Few.", "heads": ["token", "n"], "rows": [["<b>", "1"]],
+             "text": False}  # fmt: skip
+    long = {**short, "id": "b", "title": "Long", "rows": [[f"w{i}", str(i)] for i in range(30)], "text": True}
+    text = render_xray(document(lists=[short, long]))
+    page = Page(text)
+    assert "All 30" in text
+    assert "All 1<" not in text
+    assert (page.cells.count("w3"), page.cells.count("w20")) == (2, 1)
+    assert "&lt;b&gt;" in text
+
+
 def test_an_interval_stays_on_one_line():
     assert str(prose("of 5 % [4, 6] x")) == "of 5\u00a0%\u00a0[4,\u00a06] x"
 
