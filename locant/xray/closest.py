@@ -14,7 +14,7 @@ DENSE = 1 / 256  # share of a tile's pairs beyond which a product of its full ro
 WORK = 1 << 40  # multiply-adds at full width, at most
 GATHERED = 16  # multiply-adds that take as long as fetching one number from a row of its own
 SKETCHED = 4  # multiply-adds for sketches of all pairs, at most, for each at full width: they are of half the length
-COSTLY = 1 << 28  # multiply-adds of one chunk, where a single pair costs many
+COSTLY = 1 << 31  # multiply-adds of one chunk, where a single pair costs many
 
 
 @dataclass(frozen=True)

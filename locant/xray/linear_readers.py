@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from locant.xray.moments import BLOCK, Moments, blocks
+from locant.xray.moments import BLOCK, Moments, blocks, fitting
 
 LOW_RANK = 0.05  # regularisation of a covariance of fewer than 2 d rows, as a share of the mean variance
 FULL_RANK = 1e-6
@@ -42,7 +42,10 @@ def linear_readers(
     so that one pass over the rows serves them all.
     """
     chosen = torch.stack(list(weights.values()), dim=1)
-    halves = torch.cat([((block - mean) @ noise.directions).square() @ chosen / 2 for _, block in blocks(rows)])
+    products = fitting(len(rows), noise.width)
+    turn = noise.directions.to(products)
+    parts = [((block - mean).to(products) @ turn).double().square() @ chosen / 2 for _, block in blocks(rows)]
+    halves = torch.cat(parts)
     origin = mean + noise.mean
     return {
         name: LinearReader(rows, mean, origin, noise.directions, each, halves[:, index].contiguous())

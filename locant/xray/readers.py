@@ -19,7 +19,7 @@ from locant.xray.nearest import nearest_pairs, pair_index
 
 READ = 1 << 16  # sums read at once, times the width
 WORST = 10
-CHOOSING = 256  # sums of the fitted half by which the rank of the oblique reader is chosen
+CHOOSING = 256  # sums of the fitted half by which the rank of the oblique reader is chosen, at most
 GRID = 1 << 28  # scores for the worst tokens and positions, at most
 SQUARE = 1 << 24  # scores of positions against each other that are held at once
 FITTED = 1 << 13  # rows that a reader is fitted on, at most, or 4 d if that is more
@@ -69,7 +69,7 @@ def readers(
     known = moments(positions) if of_positions is None else of_positions
     found, most = _pair(tokens, positions, known, pairs, generator), max(FITTED, 4 * known.width)
     fit, test = _halves(len(tokens), most, generator)
-    made = _made(positions, known.mean, tokens[fit], None, generator)
+    made = _made(positions, known.mean, tokens[fit], None, samples, generator)
     v = test[torch.randint(len(test), (samples,), generator=generator)]
     p = torch.randint(len(positions), (samples,), generator=generator)
     for name, reader in made.items():
@@ -79,7 +79,7 @@ def readers(
     shown = test[evenly(len(test), max(1, GRID // (len(positions) * len(places))))]
     worst = _worst(tokens, positions, shown, places, made["lda"], shown if ids is None else ids[shown])
     fit, test = _halves(len(positions), most, generator)
-    made = _made(tokens, w.mean, positions[fit], TOKEN_RIDGE, generator)
+    made = _made(tokens, w.mean, positions[fit], TOKEN_RIDGE, token_samples, generator)
     v = torch.randint(len(tokens), (token_samples,), generator=generator)
     p = test[torch.randint(len(test), (token_samples,), generator=generator)]
     for name, reader in made.items():
@@ -115,12 +115,13 @@ def _halves(count: int, most: int, generator: torch.Generator) -> tuple[Tensor, 
 
 
 def _made(
-    rows: Tensor, mean: Tensor, others: Tensor, ridge: float | None, generator: torch.Generator
+    rows: Tensor, mean: Tensor, others: Tensor, ridge: float | None, samples: int, generator: torch.Generator
 ) -> dict[str, LinearReader]:
     """The three readers of `rows`, whose mean is given, in sums with the other table, fitted on these rows of it."""
     noise, width = moments(others), len(mean)
-    a = torch.randint(len(rows), (CHOOSING,), generator=generator)
-    b = torch.randint(len(others), (CHOOSING,), generator=generator)
+    count = min(CHOOSING, samples)
+    a = torch.randint(len(rows), (count,), generator=generator)
+    b = torch.randint(len(others), (count,), generator=generator)
     ranks = sorted({max(1, width // 8), max(1, width // 4), max(1, width // 2), max(1, 3 * width // 4)})
     weights = {str(rank): oblique(noise, rank) for rank in ranks}
     weights |= {"matched": torch.ones(width, dtype=torch.float64), "lda": discriminant(noise, ridge)}

@@ -134,8 +134,8 @@ def _measured(setting: Setting, w: Tensor, p: Tensor, of_tokens: Moments, of_pos
     samples, seed = samples_of(setting, w, p), setting.seed
     found = _pair(of_tokens, of_positions, seed)
     found |= prefixed("M2", coherence(w, p, of_tokens, of_positions, seed=seed, pairs=samples.coherence,
-                                      limit=4 * samples.work // w.shape[1]))  # fmt: skip
-    apart = separation(w, p, of_tokens, of_positions, ids=ids, work=4 * samples.work)
+                                      limit=2 * samples.work // w.shape[1]))  # fmt: skip
+    apart = separation(w, p, of_tokens, of_positions, ids=ids, work=2 * samples.work)
     found |= prefixed("M3", apart)
     read = readers(w, p, ids=ids, samples=samples.positions, token_samples=samples.tokens, pairs=samples.pairs,
                    seed=seed, of_tokens=of_tokens, of_positions=of_positions)  # fmt: skip
