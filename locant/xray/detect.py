@@ -157,7 +157,7 @@ def _token_rows(model: nn.Module, h: Tensor, probes: Tensor, vocabulary: int,
         got = got[1:] - got[:1]
         scale = float((wanted * got).sum() / got.square().sum().clamp(min=1e-300))
         if scale and _energy(wanted - scale * got) <= tolerance * _energy(wanted):
-            return table[:vocabulary], 1.0 if abs(scale - 1) < 1e-5 else scale
+            return table[:vocabulary], 1.0 if abs(scale - 1) < 10 * tolerance else scale  # but for rounding
     return None, 1.0
 
 
