@@ -14,7 +14,8 @@ from locant.xray.setting import Setting
 from locant.xray.words import PLACES, Finish, WordCard, population, word_card, word_metrics
 
 Listing = dict[str, Any]
-SHOWN = 8  # words of a list in one line
+SHOWN = 12  # tokens of a ranking
+FAVOURED = 3  # tokens that a position raises, and that it lowers
 
 
 def listing(identifier: str, title: str, caption: str, heads: list[str], rows: list[list[str]], *,
@@ -109,13 +110,13 @@ def turning_listing(setting: Setting, ranked: StaticRanking) -> list[Listing]:
     """M9 before the first layer as a list; empty if there is no reliable ranking."""
     if not ranked.most:
         return []
-    rows = [[name(setting, token), f"{value:.4f}"] for token, value in ranked.most[:SHOWN]]
-    rows += [[name(setting, token), f"{value:.4f}"] for token, value in reversed(ranked.least[:SHOWN])]
-    caption = (
-        "Tokens that position turns the most, and last those that it turns the least, as they enter the first "
-        "layer, beyond what their length explains. 0: never turned; 1: all directions cancel out (M9)."
-    )
-    return [listing("turning", "Tokens that position turns", caption, ["token", "turned by"], rows)]
+    pairs = zip(ranked.most[:SHOWN], ranked.least[:SHOWN], strict=True)
+    rows = [[name(setting, most[0]), f"{most[1]:.4f}", name(setting, least[0]), f"{least[1]:.4f}"]
+            for most, least in pairs]  # fmt: skip
+    caption = ("Tokens that position turns the most and the least as they enter the first layer, beyond what their "
+               "length explains. 0: never turned; 1: all directions cancel out (M9).")  # fmt: skip
+    heads = ["turned most", "by", "turned least", "by"]
+    return [listing("turning", "Tokens that position turns", caption, heads, rows)]
 
 
 def favourite_listing(setting: Setting, w: Tensor, p: Tensor, of_positions: Moments,
@@ -132,7 +133,7 @@ def favourite_listing(setting: Setting, w: Tensor, p: Tensor, of_positions: Mome
     def line(each: Favoured) -> list[str]:
         return [str(each.position), told(each.most), told(each.least)]
 
-    found = favourites(w, p, of_positions.mean, places)
+    found = favourites(w, p, of_positions.mean, places, top=FAVOURED)
     caption = ("The logit that a position vector would add to a token, were it to reach a head tied to the token "
                "table unchanged, less the mean over positions (P W').")  # fmt: skip
     heads = ["position", "raises", "lowers"]

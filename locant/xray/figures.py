@@ -146,6 +146,10 @@ def movie_lines(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) ->
             ("M3.wiener_position", "recovered of positions")]  # fmt: skip
     yield _film(metrics, named, at, x, pair, "movie-tables", "The two tables over training",
                 "overlap as a ratio, shares", 1.0, f"{CAPTIONS['movie_tables']}{told}")  # fmt: skip
+    order = [("M11.slow_waves", "slow waves"), ("M11.toeplitz", "function of the distance"),
+             ("M11.helix_fit", "helix")]  # fmt: skip
+    yield _film(metrics, named, at, x, order, "movie-anatomy", "Order in the position table over training",
+                "share of the table", None, told)  # fmt: skip
     reads = [(f"M1.layer.{layers[0]}.{reader}.gain", name)
              for reader, name in (("q", "queries"), ("k", "keys"), ("v", "values"))] if layers else []  # fmt: skip
     yield _film(metrics, named, at, x, reads, "movie-gain", "Read gain of the first layer over training",
@@ -153,7 +157,7 @@ def movie_lines(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) ->
 
 
 def _film(metrics: Metrics, named: Mapping[int, str], at: Callable[[int], float], x: str,
-          wanted: list[tuple[str, str]], identifier: str, title: str, y: str, chance: float,
+          wanted: list[tuple[str, str]], identifier: str, title: str, y: str, chance: float | None,
           told: str) -> Figure:  # fmt: skip
     points = [point(series, at(index), metrics[name]) for key, series in wanted for index in named
               if (name := f"M13.{index}.{key}") in metrics and metrics[name]["value"] is not None]  # fmt: skip
