@@ -110,8 +110,10 @@ def pairs_within(
             slack, limit = of.slack, reach() ** 2 + of.slack
             if not float(squares.amin()) < limit:
                 continue
-            close = squares < limit
-            if int(close.sum()) > DENSE * close.numel() and search.spend(close.numel(), of.width):
+            paid = search.work >= squares.numel() * of.width
+            close = squares < limit if paid else None
+            if close is not None and int(close.sum()) > DENSE * close.numel():
+                search.spend(close.numel(), of.width)
                 a, b = of.full(first, first + TILE).float(), of.full(second, second + TILE).float()
                 squares, slack = _squares(a, b).masked_fill_(~close, torch.inf), max(_slack(a), _slack(b))
             for rank, lower in _chunks(squares.flatten(), slack, reach, search, each):

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 BLOCK = 1 << 22  # numbers per block: 32 MiB in float64
-LONG = 1 << 37  # multiply-adds beyond which products within a block are made in float32
+STRIP = 512  # columns of a product of a table with itself that are made at once
+LONG = 1 << 35  # multiply-adds beyond which products within a block are made in float32
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ def blocks(table: Tensor, numbers: int = BLOCK) -> Iterator[tuple[int, Tensor]]:
 
 
 def fitting(rows: int, width: int) -> torch.dtype:
-    """float64 for products of so many rows with width x width numbers, float32 for more than 2^37 of them."""
-    return torch.float64 if rows * width**2 <= LONG else torch.float32
+    """float64 for products of so many rows with width x width numbers, float32 from 2^35 multiply-adds on."""
+    return torch.float64 if rows * width**2 < LONG else torch.float32
 
 
 def haar(width: int, generator: torch.Generator) -> Tensor:
@@ -95,8 +96,12 @@ def haar(width: int, generator: torch.Generator) -> Tensor:
 
 
 def _gram(rows: Tensor, products: torch.dtype) -> Tensor:
-    rows = rows.to(products)
-    return (rows.T @ rows).double()
+    """rows' rows in float64: columns in strips against those from there on, as the rest is the same mirrored."""
+    rows, width = rows.to(products), rows.shape[1]
+    gram = torch.zeros(width, width, dtype=torch.float64)
+    for start in range(0, width, STRIP):
+        gram[start : start + STRIP, start:] = rows[:, start : start + STRIP].T @ rows[:, start:]
+    return gram if width <= STRIP else gram.triu() + gram.triu(1).T
 
 
 def _shares(table: Tensor, weights: Tensor | None, name: str) -> Tensor:

@@ -21,7 +21,8 @@ READ = 1 << 16  # sums read at once, times the width
 WORST = 10
 CHOOSING = 256  # sums of the fitted half by which the rank of the oblique reader is chosen, at most
 GRID = 1 << 28  # scores for the worst tokens and positions, at most
-SQUARE = 1 << 24  # scores of positions against each other that are held at once
+SQUARE = 4096  # positions up to which all of them are tested for the worst one
+FEW = 256  # positions that are tested for it in larger tables
 FITTED = 1 << 13  # rows that a reader is fitted on, at most, or 4 d if that is more
 TOKEN_RIDGE = 1e-4
 FEWEST = 4  # rows of either table: two to fit on, two to test on
@@ -58,7 +59,7 @@ def readers(
     1)/(3N). `token.R`: the same for tokens among all V, with halves of the positions and `token_samples` sums. The
     rank of `oblique` is the one of d/8, d/4, d/2 and 3d/4 that reads best on the half it is fitted on.
     `position.lda.worst_token` and `.worst_position`: the lowest share for one token over positions, all of them up to
-    4096, and for one position over test tokens. A reader is fitted on 8192 rows at most, or on
+    4096 and else 256 spread evenly, and for one position over test tokens. A reader is fitted on 8192 rows at most, or on
     4 d. Chance is 1/N, 1/V or 1/(VN).
     """
     if min(len(tokens), len(positions)) < FEWEST:
@@ -75,7 +76,7 @@ def readers(
     for name, reader in made.items():
         read_as = _read(tokens, positions, v, p, reader)
         found |= _scores(f"position.{name}", read_as, p, len(positions), mae=True)
-    places = evenly(len(positions), max(16, SQUARE // len(positions)))
+    places = evenly(len(positions), SQUARE if len(positions) <= SQUARE else FEW)
     shown = test[evenly(len(test), max(1, GRID // (len(positions) * len(places))))]
     worst = _worst(tokens, positions, shown, places, made["lda"], shown if ids is None else ids[shown])
     fit, test = _halves(len(positions), most, generator)
@@ -119,7 +120,7 @@ def _made(
 ) -> dict[str, LinearReader]:
     """The three readers of `rows`, whose mean is given, in sums with the other table, fitted on these rows of it."""
     noise, width = moments(others), len(mean)
-    count = min(CHOOSING, samples)
+    count = min(CHOOSING, max(64, samples // 4))
     a = torch.randint(len(rows), (count,), generator=generator)
     b = torch.randint(len(others), (count,), generator=generator)
     ranks = sorted({max(1, width // 8), max(1, width // 4), max(1, width // 2), max(1, 3 * width // 4)})

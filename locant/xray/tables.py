@@ -125,7 +125,7 @@ def within_work(usual: Samples, w: Tensor, p: Tensor) -> Samples:
         return min(samples, max(64, usual.work // (rows * width)))
 
     return Samples(usual.coherence, within(usual.positions, len(p)), within(usual.tokens, count),
-                   within(usual.pairs, count), within(usual.noisy, count + len(p)), usual.words,
+                   within(usual.pairs, count), within(usual.noisy, 4 * (count + len(p))), usual.words,
                    usual.work)  # fmt: skip
 
 

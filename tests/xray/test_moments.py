@@ -39,8 +39,17 @@ def test_units_are_those_of_centred_unit_rows() -> None:
     torch.testing.assert_close(moments(table).units, torch.eye(2).double() * 0.4)  # the row at the mean counts as 0
 
 
+def test_strips_of_columns_are_the_whole_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = torch.randn(40, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    whole = moments(table)
+    monkeypatch.setattr(module, "STRIP", 4)
+    torch.testing.assert_close(moments(table).covariance, whole.covariance, rtol=0, atol=1e-14)
+    torch.testing.assert_close(moments(table).units, whole.units, rtol=0, atol=1e-14)
+    assert torch.equal(moments(table).covariance, moments(table).covariance.T)
+
+
 def test_only_long_products_are_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fitting(30_522, 384) == fitting(32_768, 2048) == torch.float64
+    assert fitting(30_522, 384) == fitting(50_257, 768) == torch.float64
     assert fitting(262_144, 8192) == torch.float32
     table = torch.randn(64, 8, generator=torch.Generator().manual_seed(0)) + 3
     fast = moments(table, products=torch.float32)
