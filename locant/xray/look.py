@@ -11,6 +11,7 @@ from torch import Tensor
 from locant._version import __version__
 from locant.xray.claims import sentences, summary
 from locant.xray.figures import figures
+from locant.xray.guards import guard_notes
 from locant.xray.measure import measure
 from locant.xray.movie import movie, snapshots_of
 from locant.xray.parts import open_parts
@@ -64,10 +65,11 @@ def xray(model: Any, *, text: str | Path | Tensor | None = None, windows: tuple[
 def _document(setting: Setting, found: dict[str, Any]) -> dict[str, Any]:
     metrics = {name: metric for part in found.values() for name, metric in part["metrics"].items()}
     said = sentences(setting, metrics, found)
+    warned = [] if setting.reach is None else guard_notes(len(setting.windows.tokens), metrics)
     return {
         "model": {"name": setting.source.name, "kind": setting.source.kind},
         "summary": summary(setting, metrics),
-        "notes": list(setting.notes),
+        "notes": [*setting.notes, *warned],
         "claims": said,
         "metrics": metrics,
         "figures": figures(setting, metrics, found),
