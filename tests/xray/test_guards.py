@@ -19,7 +19,7 @@ def test_each_trap_is_named_with_its_numbers():
     metrics = norms(largest_norm={"l0": 2.0, "l1": 202.1, "l2": 149.0}, norm_of_position_0={"l1": 174.1, "l2": 0.2})
     few, spikes, first = guard_notes(24, metrics)
     assert few.startswith("24 windows are few: intervals are wide below 64, and shares of noise are about 1/24 before")
-    assert spikes.startswith("massive activations in layers 1 to 2: norms of the raw stream up to 202 times the ")
+    assert spikes.startswith("massive activations in layers 1 to 2: norms of the raw stream of up to 202 ti")
     assert "in layer 1; what modules read" in spikes
     assert first == (
         "position 0 is unlike the others in layers 1 to 2: in layer 1 its norm is 174 times theirs; "
