@@ -23,8 +23,9 @@ def guard_notes(contexts: int, metrics: Metrics) -> list[str]:
     spikes = {layer: ratio for layer, ratio in _by_layer(metrics, "largest_norm").items() if ratio > SPIKE}
     if spikes:
         most = max(spikes, key=lambda layer: spikes[layer])
-        found.append(f"massive activations in {_layers(spikes)}: norms of the raw stream of up to "
-                     f"{spikes[most]:.0f} times the median, in layer {most}; what modules read after their norm is shown instead")  # fmt: skip
+        found.append(f"massive activations in {_layers(spikes)}: norms of the raw stream of up to {spikes[most]:.0f} "
+                     f"times the median, in layer {most}; what modules read after their norm is shown instead"
+                     )  # fmt: skip
     first = {layer: ratio for layer, ratio in _by_layer(metrics, "norm_of_position_0").items()
              if max(ratio, 1 / ratio if ratio > 0 else UNLIKE) >= UNLIKE}  # fmt: skip
     if first:
