@@ -113,7 +113,8 @@ def measured(path: Path) -> None:
     highest = peak.stop() - before
     whole, brute = sum(seconds.values()), brute_force(w, p)
     kappa = apart["kappa"]
-    print(f"    kappa {kappa.value:.4g}, certainly in [{kappa.interval[0]:.4g}, {kappa.interval[1]:.4g}]")
+    ends = kappa.note if kappa.interval is None else "certainly in [{:.4g}, {:.4g}]".format(*kappa.interval)
+    print(f"    kappa {kappa.value}, {ends}")
     print(f"  all of it {whole:.1f} s; product of all pairs {brute:.1f} s (1/{SLICE} of it run); ratio "
           f"{whole / brute:.2f}")  # fmt: skip
     print(f"  own memory at most {highest / GIB:.2f} GiB, {highest / (8 * width**2):.1f} matrices of width x width; "
