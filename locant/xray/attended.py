@@ -105,11 +105,10 @@ def shifts(reach: Reach, windows: Windows, layers: Sequence[int], space: str,
         return {"M5.size": absent(f"windows of {slots} leave no room in a table of {longest} positions")}
     found: dict[str, Metric] = {}
     for held in (False, True):
-        sums = shift_test(reach, windows.tokens, shift=shift, hold_first=held, capture=space)
+        sums = shift_test(reach, windows.tokens, shift=shift, hold_first=held, capture=space, layers=layers)
         note = f"all but the first token moved by {shift}" if held else f"all tokens moved by {shift}"
         for layer in sorted(sums):
-            if layer in layers or layer == reach.layers:
-                found |= prefixed(f"M5.{'held.' if held else ''}layer.{layer}", shift_metrics(sums[layer], note=note))
+            found |= prefixed(f"M5.{'held.' if held else ''}layer.{layer}", shift_metrics(sums[layer], note=note))
     return found
 
 
@@ -119,4 +118,6 @@ def ranking(reach: Reach, windows: Windows, layer: int, space: str, longest: int
     shift = SHIFT if longest is None else min(SHIFT, longest - slots)
     if not reach.takes_positions or shift < 1:
         return Ranking((), (), (), absent("no text can be moved in this model, or its windows fill its table"))
-    return interaction_ranking(reach, windows.tokens, layer=layer, shift=shift, capture=space, least=least)
+    inside = slice(windows.starts, slots - windows.ends)
+    return interaction_ranking(reach, windows.tokens, layer=layer, shift=shift, capture=space, least=least,
+                               inside=inside)  # fmt: skip

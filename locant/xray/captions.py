@@ -35,10 +35,39 @@ CAPTIONS = {
         Across: layer. How well linear probes, fitted on three quarters of the texts, find the slot of a token
         in the others (M12). Chance is that of the exact slot.
     """),
+    "movie_depth": _text("""
+        Up: the share of position in the variance of what each layer's attention reads, noise corrected for, with
+        position 0.
+    """),
+    "movie_tables": _text("""
+        Up: the overlap of token and position space over that of random rotations, which is 1 by chance; and the share
+        of the variance of tokens and of positions that a linear reader gets back from their sum.
+    """),
+    "movie_gain": _text("""
+        Up: the share of position in what a projection of the first layer returns over that in what it is given; 1
+        is what a projection without regard to position has.
+    """),
     "noise": _text("""
         Across: the size of Gaussian noise on the sum of a token and a position, in multiples of the least step between
         two positions, spread over all columns. Up: the share that is decoded rightly by the nearest rows (M3). Where
         the pair falls below both of the others, summing has cost something that could have been read had the two been
         kept apart. Bars: Wilson's 95 % intervals.
+    """),
+    "spectrum": _text("""
+        Across: the strongest directions of a table, so many of them. Up: the share of its variance that they hold
+        (M11). The sooner a line rises, the fewer directions the table needs; the straight share is that of a table
+        without a preferred direction.
+    """),
+    "cosines": _text("""
+        Across: how far apart two positions are. Up: the mean cosine of their vectors, less the mean of all (M11). A
+        line that falls slowly is a table that changes slowly; one that swings below zero and back has waves.
+    """),
+    "waves": _text("""
+        Across: cycles over the whole table. Up: the share of its variance that waves of so many cycles or fewer hold
+        (M11). Smooth tables are at the top at once; rows without any order are not.
+    """),
+    "lengths": _text("""
+        Across: position. Up: the length of its vector, at 64 positions at most (M11). The first is often unlike the
+        others; rows that were hardly trained are short.
     """),
 }

@@ -15,8 +15,10 @@ CLAIMS = {
     "C5": "Position is carried along as a static part, and reading it is the first thing that the first layer learns.",
 }  # fmt: skip
 MOST = 0.99  # pairs that must be told apart before "nothing is lost" is said
+NOTHING = 1e-9  # below this ratio to chance two spaces share nothing but rounding
 FIXED = 0.95  # share of a push that texts must have in common before it is called fixed
 APART = "does not apply"
+ITSELF = ("M8.auc", "M8.dprime", "M8.words_margin", "M8.words_margin.without_0")
 Metrics = Mapping[str, Mapping[str, Any]]
 Said = tuple[str, str, list[str]]  # verdict, sentence, the metrics that it rests on
 
@@ -44,8 +46,9 @@ def sentences(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) -> l
 
 def nothing_lost(setting: Setting, metrics: Metrics) -> Said:
     """C1: is the overlap below chance, and are token and position recovered from their sum?"""
-    names = ["M2.overlap_ratio", "M2.overlap", "M2.coherence_mean", "M3.wiener_token", "M3.wiener_position", "M3.pair",
-             "M3.kappa", "M3.cost_of_summing"]  # fmt: skip
+    names = ["M2.overlap_ratio", "M2.overlap", "M2.coherence_mean", "M2.coherence_rms", "M2.coherence_max",
+             "M3.wiener_token", "M3.wiener_position", "M3.pair", "M3.position.lda", "M3.token.lda", "M3.kappa",
+             "M3.separation_mixed", "M3.cost_of_summing"]  # fmt: skip
     if setting.tables.kind != "sum":
         return APART, f"{_how(setting)} There is no sum to take apart.", names[:1]
     side, apart = _against_chance(metrics)
@@ -53,35 +56,51 @@ def nothing_lost(setting: Setting, metrics: Metrics) -> Said:
     lost = _side(pair, MOST)
     parts = [apart]
     if pair.get("value") is not None:
-        parts.append(f"From the sum of a token and a position that were not fitted, {_percent(pair)} of the pairs are "
-                     "recovered.")  # fmt: skip
+        parts.append(f"The nearest pair of rows is the right one for {_percent(pair)} of the sums.")
+    linear = metrics.get("M3.position.lda", {})
+    if linear.get("value") is not None:
+        parts.append(f"A linear reader fitted on other tokens finds the position in {_percent(linear)} of them.")
     if (kappa := value(metrics, "M3.kappa")) is not None:
         parts.append(f"The closest two sums are {kappa:.3g} times as far apart as the closest two tokens or positions.")
+    cost = metrics.get("M3.cost_of_summing", {})
+    if cost.get("value") is not None:
+        parts.append(f"Under noise {_percent(cost)} of the sums are misread though each part alone could be read.")
     return _both(side == "below", lost == "above", undecided="inside" in (side, lost)), " ".join(parts), names
 
 
 def fixed_push(setting: Setting, metrics: Metrics) -> Said:
     """C2: is the push the same for all texts at the input and at the last layer, and is a word still itself?"""
     if not setting.layers:
-        return "undecided", "Hidden states were not looked at.", []
+        return "undecided", f"Hidden states were not looked at.{itself(metrics)}", [n for n in ITSELF if n in metrics]
     first, last = f"M5.layer.{setting.layers[0]}", f"M5.layer.{setting.layers[-1]}"
-    names = [f"{first}.size", f"{first}.bias", f"{last}.size", f"{last}.bias", "M8.auc"]
+    names = [f"{first}.size", f"{first}.bias", f"{last}.size", f"{last}.bias", *ITSELF]
     if (reason := _cannot_shift(setting, metrics)) is not None:
         return APART, reason, [name for name in ["M5.size", *names] if name in metrics]
     start, end = metrics[f"{first}.bias"], metrics[f"{last}.bias"]
     if start["value"] is None and end["value"] is None:
         nothing = "Moving a text changes nothing in any layer: the model sees distances, and no position pushes."
         return APART, nothing, names
-    at_start = (f"At the input of layer {setting.layers[0]} {_percent(start)} of what moving a text changes is common "
-                "to all texts" if start["value"] is not None else "At the first layer nothing changes")  # fmt: skip
-    at_end = f"in layer {setting.layers[-1]} {_percent(end)}" if end["value"] is not None else "later nothing changes"
-    auc = metrics.get("M8.auc", {})
-    itself = ""
-    if auc.get("value") is not None:
-        itself = f" A word elsewhere is nearer to itself than another word is in {_percent(auc)} of comparisons."
+    where = [(start, f"at the input of layer {setting.layers[0]}"), (end, f"in layer {setting.layers[-1]}")]
+    told = ", ".join(f"{_percent(bias)} {at}" for bias, at in where if bias["value"] is not None)
+    text = f"Of what moving a text changes, this share is common to all texts: {told}."
     sides = [_side(start, FIXED), _side(end, FIXED)]
     verdict = _both(sides[0] == "above", sides[1] == "above", undecided="inside" in sides)
-    return verdict, f"{at_start}, {at_end}.{itself}", names
+    return verdict, f"{text}{itself(metrics)}", names
+
+
+def itself(metrics: Metrics) -> str:
+    """Whether sums of a word at two places are closer than sums of two words, in general and for the given words."""
+    auc, text = metrics.get("M8.auc", {}), ""
+    if auc.get("value") is not None:
+        text = (f" At the input a word elsewhere is nearer to itself than another word is in {_percent(auc)} of "
+                "comparisons.")  # fmt: skip
+    margins = [value(metrics, f"M8.words_margin{suffix}") for suffix in ("", ".without_0")]
+    if margins[0] is None:
+        return text
+    if margins[0] > 0:
+        return f"{text} Each word that was asked for stays closer to itself than to the others wherever they stand."
+    but = ", but does without position 0" if margins[1] is not None and margins[1] > 0 else ""
+    return f"{text} Not every word that was asked for stays closer to itself wherever they stand{but}."
 
 
 def other_meaning(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) -> Said:
@@ -94,11 +113,12 @@ def other_meaning(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) 
         return APART, reason, [name for name in ["M5.size", *names] if name in metrics]
     bias, reliability = metrics[names[1]], metrics.get(names[2], {})
     if bias["value"] is None:
-        return "fails", "Moving a text changes nothing, so no word means something else at another place.", names
+        text = "Moving a whole text changes nothing, so no word means something else at another number."
+        return "fails", f"{text} What its distances to other words do to it is not asked here.", names
     own = 1 - bias["value"]
     size = value(metrics, names[0]) or 0.0
-    text = (f"In layer {last} moving a text changes its states by {_share(size)} of the distance between unrelated "
-            f"ones, and {_share(own)} of that change is different for each text.")  # fmt: skip
+    text = (f"In layer {last} moving a text changes its states by {_share(size)} of the squared distance between "
+            f"unrelated ones, and {_share(own)} of that change is different for each text.")  # fmt: skip
     reliable = reliability.get("value") is not None and reliability["value"] >= 0.5
     rows = parts.get("ranking", {}).get("ranking", [])
     if reliable and rows:
@@ -114,7 +134,7 @@ def other_meaning(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) 
 def learned_mixture(setting: Setting, metrics: Metrics) -> Said:
     """C4: does the trained model keep the two tables further apart than chance?"""
     names = ["M2.overlap", "M2.overlap_chance", "M2.overlap_ratio", "M2.principal.10", "M3.wiener_token",
-             "M3.wiener_position", "M8.variance_ratio"]  # fmt: skip
+             "M3.wiener_position", "M8.ratio", "M11.effective_dimension", "M11.k95"]  # fmt: skip
     if setting.tables.kind != "sum":
         return APART, f"{_how(setting)} Nothing is mixed by a table.", names[:1]
     side, text = _against_chance(metrics)
@@ -123,6 +143,10 @@ def learned_mixture(setting: Setting, metrics: Metrics) -> Said:
         text += (f" A linear reader recovers {_share(token['value'])} of the tokens' variance and "
                  f"{_share(position['value'])} of the positions' from the sum; after a random rotation it would be "
                  f"{_share(token['baseline'])} and {_share(position['baseline'])}.")  # fmt: skip
+    needed = metrics.get("M11.k95", {})
+    if needed.get("value") is not None:
+        text += (f" 95 % of the positions' variance lies in {needed['value']:.0f} of {setting.tables.width} "
+                 f"directions; noise would take {needed['baseline']:.0f}.")  # fmt: skip
     tied = setting.source.facts.get("tie_word_embeddings")
     text += "" if tied is None else f" Its output head {'is' if tied else 'is not'} tied to the token table."
     return {"below": "holds", "above": "fails", "inside": "undecided"}[side], text, names
@@ -140,18 +164,39 @@ def first_layer(setting: Setting, metrics: Metrics) -> Said:
     before, after = metrics[share[0]], metrics[share[1]]
     text = (f"Without position 0, {_percent(before)} of the variance in layer {first} is position, and "
             f"{_percent(after)} in layer {last}.")  # fmt: skip
+    pure = _purity(setting, metrics)
+    names += pure
+    if pure:
+        shown = [_percent(metrics[name]) for name in pure]
+        text += (f" In the columns set apart for position {shown[0]} of the variance is position in layer {first} and "
+                 f"{shown[1]} in layer {last}; in the other columns {shown[2]} and {shown[3]}.")  # fmt: skip
     known = [name for name in gains if metrics[name]["value"] is not None]
+    if not known and (setting.tables.kind != "none" or pure):
+        why = f" ({metrics[gains[0]]['note']})" if gains else ""
+        return "undecided", f"{text} How much its projections read of it could not be measured{why}.", names
     if not known:
         split = f"M6.layer.{first}.relative"
         if value(metrics, split) is not None:
             text += f" It enters inside of attention: {_percent(metrics[split])} of the logits there hang on distance."
             names.append(split)
         return APART, text + " So there is no part of the first layer's input that could be read as position.", names
-    read = ", ".join(f"{_module(name)} {metrics[name]['value']:.2g}" for name in known)
+    read = ", ".join(f"{_module(name)} {metrics[name]['value']:.3g}" for name in known)
     text += f" Its projections read position with a gain of {read}, where 1 is what a map without regard to it has."
     sides = [_side(metrics[name], 1.0) for name in known if _module(name) != "values"]
-    verdict = "holds" if "above" in sides else "undecided" if "inside" in sides else "fails"
+    verdict = "fails" if set(sides) == {"below"} else "undecided"
+    if "above" in sides:  # queries and keys
+        verdict = "holds" if set(sides) == {"above"} else "partly"
     return verdict, text, names
+
+
+def _purity(setting: Setting, metrics: Metrics) -> list[str]:
+    """The metrics of declared position columns and of the others, in the first and the last layer; empty without."""
+    for capture in ("raw", "normed"):
+        names = [f"M10.{capture}.layer.{layer}.{side}.without_0" for side in ("inside", "outside")
+                 for layer in (setting.layers[0], setting.layers[-1])]  # fmt: skip
+        if all(value(metrics, name) is not None for name in names):
+            return names
+    return []
 
 
 def summary(setting: Setting, metrics: Metrics) -> str:
@@ -163,9 +208,9 @@ def summary(setting: Setting, metrics: Metrics) -> str:
         shares = [value(metrics, f"M4.{raw}layer.{layer}.position_share.without_0") for layer in (first, last)]
         split = value(metrics, f"M6.layer.{first}.position")
         if shares[0] is not None and shares[1] is not None:
-            text += (f" It is {_share(shares[0])} of the variance that layer {first} reads and {_share(shares[1])} of "
-                     f"what layer {last} does (position 0 left out)")  # fmt: skip
-            text += "." if split is None else f"; of layer {first}'s attention logits {_share(split)} hang on it."
+            text += (f" Position makes up {_share(shares[0])} of the variance of what layer {first} reads and "
+                     f"{_share(shares[1])} in layer {last} (position 0 left out)")  # fmt: skip
+            text += "." if split is None else f"; {_share(split)} of layer {first}'s attention logits hang on it."
     return text
 
 
@@ -181,6 +226,8 @@ def _how(setting: Setting) -> str:
         return f"Position is added to the token vectors at the input, from a table of {len(tables.positions)} rows."
     if tables.kind == "mixed":
         return "Token and position meet at the input, but not by a sum."
+    if setting.beside:
+        return f"Position stands in {setting.beside} columns beside the stream: every layer reads them and none writes."
     return "No position reaches the input of the first layer."
 
 
@@ -200,6 +247,8 @@ def _against_chance(metrics: Metrics) -> tuple[str, str]:
     side = "below" if overlap["value"] < low else "above" if overlap["value"] > high else "inside"
     how = f"{side} the range" if side != "inside" else "inside the range"
     ratio = overlap["value"] / chance["value"]
+    if ratio < NOTHING:
+        return side, "Token and position space do not overlap at all; after a random rotation they would."
     return side, (f"Token and position space overlap {ratio:.2g} times as much as by chance, {how} in which 95 % of "
                   "random rotations lie.")  # fmt: skip
 
@@ -220,17 +269,19 @@ def _both(first: bool, second: bool, *, undecided: bool) -> str:
 
 def _percent(metric: Mapping[str, Any]) -> str:
     low, high = metric["interval"] or (None, None)
-    text = _share(metric["value"])
-    return text if low is None or high is None else f"{text} [{_plain(low)}, {_plain(high)}]"
+    if low is None or high is None:
+        return _share(metric["value"])
+    digits = next((n for n in (3, 4, 5) if _plain(low, n) != _plain(high, n)), 3)  # ends that differ look different
+    return f"{_plain(metric['value'], digits)} % [{_plain(low, digits)}, {_plain(high, digits)}]"
 
 
 def _share(x: float) -> str:
     return f"{_plain(x)} %"
 
 
-def _plain(x: float) -> str:
+def _plain(x: float, digits: int = 3) -> str:
     percent = 100 * x
-    return f"{percent:.0f}" if percent >= 99.995 else f"{percent:.3g}"
+    return "100" if percent >= 99.995 else f"{percent:.{digits}g}"
 
 
 def _module(name: str) -> str:

@@ -13,7 +13,8 @@ CHUNK = 1024  # pairs compared at full width at once
 DENSE = 1 / 256  # share of a tile's pairs beyond which a product of its full rows is the faster comparison
 WORK = 1 << 40  # multiply-adds at full width, at most
 GATHERED = 16  # multiply-adds that take as long as fetching one number from a row of its own
-SKETCHED = 1 << 46  # multiply-adds for sketches of all pairs, at most
+SKETCHED = 4  # multiply-adds for sketches of all pairs, at most, for each at full width: they are of half the length
+COSTLY = 1 << 31  # multiply-adds of one chunk, where a single pair costs many
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,13 @@ def _slack(rows: Tensor) -> float:
 
 
 def pairs_within(
-    of: Sketch, search: Search, reach: Callable[[], float], *, apart: int = 0
+    of: Sketch, search: Search, reach: Callable[[], float], *, each: int, apart: int = 0
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """All pairs i < j, j - i > apart, that may belong to rows closer than reach(): (i, j, least distance).
 
     In chunks, tile by tile, nearest first within a tile; `reach` is asked anew for every tile and chunk, so a caller
-    that lowers it on the way is given fewer of them.
+    that lowers it on the way is given fewer of them. A pair costs the caller `each` multiply-adds; of those that the
+    rest of its work does not pay for only the nearest of a tile is given, which bounds the others.
     """
     points, count = of.coordinates, len(of.coordinates)
     for first in range(0, count, TILE):
@@ -105,11 +107,16 @@ def pairs_within(
             if second - first <= TILE + apart:
                 rows, columns = torch.arange(first, first + len(squares)), torch.arange(second, second + len(squares.T))
                 squares.masked_fill_(columns - rows[:, None] <= apart, torch.inf)
-            close, slack = squares < reach() ** 2 + of.slack, of.slack
-            if int(close.sum()) > DENSE * close.numel() and search.spend(close.numel(), of.width):
-                a, b = of.full(first, first + TILE), of.full(second, second + TILE)
+            slack, limit = of.slack, reach() ** 2 + of.slack
+            if not float(squares.amin()) < limit:
+                continue
+            paid = search.work >= squares.numel() * of.width
+            close = squares < limit if paid else None
+            if close is not None and int(close.sum()) > DENSE * close.numel():
+                search.spend(close.numel(), of.width)
+                a, b = of.full(first, first + TILE).float(), of.full(second, second + TILE).float()
                 squares, slack = _squares(a, b).masked_fill_(~close, torch.inf), max(_slack(a), _slack(b))
-            for rank, lower in _chunks(squares.flatten(), slack, reach):
+            for rank, lower in _chunks(squares.flatten(), slack, reach, search, each):
                 yield first + rank // squares.shape[1], second + rank % squares.shape[1], lower
 
 
@@ -120,15 +127,20 @@ def _squares(a: Tensor, b: Tensor) -> Tensor:
     return left @ torch.cat([-2 * b, other, b.square().sum(1, keepdim=True)], dim=1).T
 
 
-def _chunks(squares: Tensor, slack: float, reach: Callable[[], float]) -> Iterator[tuple[Tensor, Tensor]]:
-    kept = (squares < reach() ** 2 + slack).nonzero()[:, 0]
-    lower = (squares[kept].double() - slack).clamp(min=0).sqrt()
-    order = lower.argsort(stable=True)
-    for some in order.split(CHUNK):
-        some = some[lower[some] < reach()]
-        if not len(some):
+def _chunks(
+    squares: Tensor, slack: float, reach: Callable[[], float], search: Search, each: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    paid = search.work // each + 1  # with the first that is not, as it bounds those after it
+    kept = (squares < reach() ** 2 + slack).nonzero()[:, 0] if paid > 1 else squares.argmin()[None]
+    near, order = squares[kept].topk(min(paid, len(kept)), largest=False)
+    kept, lower = kept[order], (near.double() - slack).clamp(min=0).sqrt()
+    step = min(CHUNK, max(1, COSTLY // each))
+    for start in range(0, len(kept), step):
+        some = slice(start, start + step)
+        count = int((lower[some] < reach()).sum())
+        if not count:
             return
-        yield kept[some], lower[some]
+        yield kept[some][:count], lower[some][:count]
 
 
 def closest_pair(table: Tensor, known: Moments | None = None, *, apart: int = 0, work: int = WORK) -> Closest:
@@ -145,11 +157,13 @@ def closest_pair(table: Tensor, known: Moments | None = None, *, apart: int = 0,
         raise ValueError(f"expected at least {apart + 2} rows, was: {len(table)}")
     known = moments(table) if known is None else known
     value, pair, evaluated = _start(table, apart)
-    search = Search(value, pair, work, evaluated)
-    shortened = sketch(table, known.mean, known.directions[:, : _sketch_width(table, known, value)])
-    for i, j, lower in pairs_within(shortened, search, lambda: min(search.value, search.missed), apart=apart):
-        if not search.spend(len(i), GATHERED * known.width):
-            search.missed = float(lower[0])
+    search, each = Search(value, pair, work, evaluated), GATHERED * known.width
+    shortened = sketch(table, known.mean, known.directions[:, : _sketch_width(table, known, value, work)])
+    for i, j, lower in pairs_within(
+        shortened, search, lambda: min(search.value, search.missed), each=each, apart=apart
+    ):
+        if not search.spend(len(i), each):
+            search.missed = min(search.missed, float(lower[0]))
             continue
         distances = (table[i].double() - table[j].double()).norm(dim=1)
         least = int(distances.argmin())
@@ -175,7 +189,7 @@ def _start(table: Tensor, apart: int) -> tuple[float, tuple[int, int], int]:
     return exact, (i, j), len(chosen) * (len(table) - 1)
 
 
-def _sketch_width(table: Tensor, known: Moments, distance: float) -> int:
+def _sketch_width(table: Tensor, known: Moments, distance: float, work: int) -> int:
     """The m for which sketching all pairs and comparing what remains takes the fewest multiply-adds, by a sample."""
     generator = torch.Generator().manual_seed(0)
     pairs = torch.randint(len(table), (2, 4096), generator=generator)
@@ -187,5 +201,6 @@ def _sketch_width(table: Tensor, known: Moments, distance: float) -> int:
     within = torch.cat(parts).double().mean(0) if pairs.numel() else torch.zeros(known.width)
     widths = torch.arange(1, known.width + 1)
     cost = widths.clamp(min=32) + 2 * GATHERED * known.width * within
-    most = max(1, SKETCHED * 2 // len(table) ** 2)
-    return int(cost[:most].argmin()) + 1
+    most = max(16, SKETCHED * work * 2 // len(table) ** 2)
+    allowed = cost[:most]  # of those that cost about as little the longest, as it has the best bound
+    return int((allowed <= 1.01 * allowed.min()).nonzero()[-1]) + 1

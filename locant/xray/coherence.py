@@ -106,20 +106,26 @@ def largest(
 
 
 def _split(rows: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-    """Length of each row inside the directions, and outside of them."""
-    along = rows @ directions
-    return along.norm(dim=1), (rows - along @ directions.T).norm(dim=1)
+    """Length of each row inside the directions, and outside of them, by Pythagoras."""
+    along = (rows @ directions).square().sum(1)
+    return along.sqrt(), (rows.square().sum(1) - along).clamp(min=0).sqrt()
 
 
 def _bounds(w: Tensor, directions: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
+    """The largest along * inside + across * outside over all positions, or a little more.
+
+    Both lengths of a unit row are the cosine and sine of an angle from the span, so each product is the cosine of a
+    difference of angles: it is largest for the position whose angle is nearest, or 1 where the token's lies between
+    the positions' extremes. Rows at the mean have no angle and no cosine.
+    """
     along, across = _split(w, directions)
-    slack = 1e-12  # rounding of sums of products of unit rows
-    best = torch.zeros_like(along)
-    for start in range(0, len(inside), 256):
-        some = slice(start, start + 256)
-        bound = along[:, None] * inside[some] + across[:, None] * outside[some]
-        best = torch.maximum(best, bound.amax(dim=1))
-    return best + slack
+    known = inside.square() + outside.square() > 0.5
+    if not known.any():
+        return torch.zeros_like(along)
+    angles, mine = torch.atan2(outside[known], inside[known]), torch.atan2(across, along)
+    gap = torch.maximum(float(angles.min()) - mine, mine - float(angles.max())).clamp(min=0)
+    slack = 1e-7  # the root of what rounding leaves of a difference of squares
+    return torch.where(along.square() + across.square() > 0.5, gap.cos() + slack, 0.0)
 
 
 def _sample(

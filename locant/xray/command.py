@@ -15,7 +15,7 @@ def command(arguments: Sequence[str], explain: Callable[[str, str], str]) -> int
     """Runs the command; `explain(message, command)` turns the parser's box into one line. Returns the exit status."""
     as_json = "--json" in arguments
     options = parse([argument for argument in arguments if argument != "--json"], explain)
-    windows, layers = sizes(options.windows, options.quick), chosen(options.layers)
+    windows, layers = sizes(options.windows), chosen(options.layers)
     from rich.console import Console
 
     from locant.xray.display import Display

@@ -103,6 +103,8 @@ def _without_positions(model: nn.Module, seen: list[Seen], probes: Tensor, vocab
             if rows is not None:
                 break
     note = "no position reaches the first layer's input; it enters inside of attention, or not at all"
+    if getattr(getattr(model, "encoding", None), "beside_width", 0):
+        note = "no position is put into the stream: it stands beside, in columns of its own"
     return Tables("none", last.name, rows, scale, None, torch.zeros(last.value.shape[-1]), 0.0, last.value.shape[-1],
                   (note,))  # fmt: skip
 
@@ -155,7 +157,7 @@ def _token_rows(model: nn.Module, h: Tensor, probes: Tensor, vocabulary: int,
         got = got[1:] - got[:1]
         scale = float((wanted * got).sum() / got.square().sum().clamp(min=1e-300))
         if scale and _energy(wanted - scale * got) <= tolerance * _energy(wanted):
-            return table[:vocabulary], 1.0 if abs(scale - 1) < 1e-5 else scale
+            return table[:vocabulary], 1.0 if abs(scale - 1) < 10 * tolerance else scale  # but for rounding
     return None, 1.0
 
 

@@ -88,7 +88,7 @@ def head_maps(metrics: Metrics) -> Iterator[Figure]:
         found = [(int(m[1]), int(m[2]), metric["value"]) for key, metric in metrics.items()
                  if (m := rule.fullmatch(key)) and metric["value"] is not None]  # fmt: skip
         caption = (f"Down: layer. Across: head. The read gain of the {name} of each head, on a scale of factors; 1 is "
-                   "pale (M1, without position 0).")  # fmt: skip
+                   "grey (M1, without position 0).")  # fmt: skip
         yield {"id": f"heads-{reader}", "kind": "heat", "title": f"Read gain of the {name} by head", "caption": caption,
                "x": "head", "y_title": "layer", "y": "gain", "chance": 1.0,
                "points": [{"x": head, "y": layer, "value": value, "series": str(head)}
@@ -139,25 +139,29 @@ def movie_lines(setting: Setting, metrics: Metrics, parts: Mapping[str, Any]) ->
         at, x = (lambda index: int(re.findall(r"\d+", named[index])[-1])), "step"
     layers = sorted({int(m[1]) for name in metrics if (m := re.match(r"M13\.\d+\.M4\.layer\.(\d+)\.", name))})
     wanted = [(f"M4.layer.{layer}.position_share", f"layer {layer}") for layer in layers]
-    told = " Snapshots: " + ", ".join(named.values()) + "."
+    told = "" if x == "step" else " Snapshots: " + ", ".join(named.values()) + "."
     yield _film(metrics, named, at, x, wanted, "movie-depth", "Position in the hidden states over training",
-                "share of variance that is position", 0.0, told)  # fmt: skip
+                "share of variance that is position", 0.0, f"{CAPTIONS['movie_depth']}{told}")  # fmt: skip
     pair = [("M2.overlap_ratio", "overlap over chance"), ("M3.wiener_token", "recovered of tokens"),
             ("M3.wiener_position", "recovered of positions")]  # fmt: skip
-    yield _film(metrics, named, at, x, pair, "movie-tables", "The two tables over training", "ratio, and shares", 1.0,
-                told)  # fmt: skip
+    yield _film(metrics, named, at, x, pair, "movie-tables", "The two tables over training",
+                "overlap as a ratio, shares", 1.0, f"{CAPTIONS['movie_tables']}{told}")  # fmt: skip
+    order = [("M11.slow_waves", "slow waves"), ("M11.toeplitz", "function of the distance"),
+             ("M11.helix_fit", "helix")]  # fmt: skip
+    yield _film(metrics, named, at, x, order, "movie-anatomy", "Order in the position table over training",
+                "share of the table", None, told)  # fmt: skip
     reads = [(f"M1.layer.{layers[0]}.{reader}.gain", name)
              for reader, name in (("q", "queries"), ("k", "keys"), ("v", "values"))] if layers else []  # fmt: skip
     yield _film(metrics, named, at, x, reads, "movie-gain", "Read gain of the first layer over training",
-                "read gain for position", 1.0, told)  # fmt: skip
+                "read gain for position", 1.0, f"{CAPTIONS['movie_gain']}{told}")  # fmt: skip
 
 
 def _film(metrics: Metrics, named: Mapping[int, str], at: Callable[[int], float], x: str,
-          wanted: list[tuple[str, str]], identifier: str, title: str, y: str, chance: float,
+          wanted: list[tuple[str, str]], identifier: str, title: str, y: str, chance: float | None,
           told: str) -> Figure:  # fmt: skip
     points = [point(series, at(index), metrics[name]) for key, series in wanted for index in named
               if (name := f"M13.{index}.{key}") in metrics and metrics[name]["value"] is not None]  # fmt: skip
-    return lines(identifier, title, f"Across: {x} of the training (M13).{told}", x, y, points, chance=chance)
+    return lines(identifier, title, f"Across: {x} of the training (M13). {told}", x, y, points, chance=chance)
 
 
 def lines(identifier: str, title: str, caption: str, x: str, y: str, points: list[Point],

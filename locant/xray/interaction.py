@@ -68,10 +68,12 @@ def rank(tokens: Tensor, energy: Tensor, *, least: int = 20, required: float = 0
 
 
 def interaction_ranking(reach: Reach, tokens: Tensor, *, layer: int, shift: int = 8, capture: str = "normed",
-                        batch: int = 8, least: int = 20, columns: int = 1024, seed: int = 0) -> Ranking:  # fmt: skip
+                        batch: int = 8, least: int = 20, columns: int = 1024, inside: slice = slice(None),
+                        seed: int = 0) -> Ranking:  # fmt: skip
     """M9 in context, at one layer: the changes by a shift, wider states projected at random to ``columns`` columns.
 
-    Keeps ``[contexts, time, min(width, columns)]`` numbers in float32; the projection keeps energies up to about
+    inside: the slots that count, as special tokens around a text are no words. Keeps ``[contexts, time, min(width,
+    columns)]`` numbers in float32; the projection keeps energies up to about
     ``sqrt(2 / columns)``. Raises ValueError for a model that takes no positions.
     """
     if not reach.takes_positions:
@@ -94,4 +96,5 @@ def interaction_ranking(reach: Reach, tokens: Tensor, *, layer: int, shift: int 
 
         positions = moved(tokens.shape[1], distance)
         reach.run(tokens, keep, layers=[layer], capture=(capture,), positions=positions, batch=batch)
-    return rank(tokens, interaction_energy(torch.cat(kept[1]) - torch.cat(kept[0])), least=least)
+    energy = interaction_energy(torch.cat(kept[1]) - torch.cat(kept[0]))
+    return rank(tokens[:, inside], energy[:, inside], least=least)

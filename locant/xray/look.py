@@ -1,7 +1,7 @@
 """The call behind ``locant xray`` and ``locant.xray``: a model in, an x-ray out."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from locant._version import __version__
 from locant.xray.claims import sentences, summary
 from locant.xray.figures import figures
+from locant.xray.guards import guard_notes
 from locant.xray.measure import measure
 from locant.xray.movie import movie, snapshots_of
 from locant.xray.parts import open_parts
@@ -64,13 +65,15 @@ def xray(model: Any, *, text: str | Path | Tensor | None = None, windows: tuple[
 def _document(setting: Setting, found: dict[str, Any]) -> dict[str, Any]:
     metrics = {name: metric for part in found.values() for name, metric in part["metrics"].items()}
     said = sentences(setting, metrics, found)
+    warned = [] if setting.reach is None else guard_notes(len(setting.windows.tokens), metrics)
     return {
         "model": {"name": setting.source.name, "kind": setting.source.kind},
         "summary": summary(setting, metrics),
-        "notes": list(setting.notes),
+        "notes": [*setting.notes, *warned],
         "claims": said,
         "metrics": metrics,
         "figures": figures(setting, metrics, found),
+        "lists": lists(found),
         "ranking": found.get("ranking", {}).get("ranking", []),
         "facts": _facts(setting),
         "hooks": _hooks(setting),
@@ -79,11 +82,25 @@ def _document(setting: Setting, found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def lists(parts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Tables of words for the page: those that parts made, and the words that change most with their place (M9)."""
+    found = [each for part in parts.values() for each in part.get("lists", [])]
+    rows = [[row["token"], f"{row['energy']:.4g}", str(row["count"])]
+            for row in parts.get("ranking", {}).get("ranking", [])]  # fmt: skip
+    if rows:
+        caption = ("Tokens whose states change the most when a text is moved, apart from what moving changes for all "
+                   "(M9): the energy of that interaction, and how often the token was seen.")  # fmt: skip
+        heads = ["token", "energy", "seen"]
+        found.append({"id": "ranking", "title": "Tokens that change most with their place", "caption": caption,
+                      "heads": heads, "rows": rows, "text": False})  # fmt: skip
+    return found
+
+
 def _facts(setting: Setting) -> dict[str, dict[str, Any]]:
     tables, reach = setting.tables, setting.reach
     places = {"sum": "added at the input", "none": "not at the input", "mixed": "at the input, not by a sum"}
     how: dict[str, Any] = {
-        "position enters": places[tables.kind],
+        "position enters": f"in {setting.beside} columns beside the stream" if setting.beside else places[tables.kind],
         "found in": tables.where,
         "token rows": None if tables.tokens is None else len(tables.tokens),
         "position rows": None if tables.positions is None else len(tables.positions),

@@ -11,7 +11,7 @@ from locant.xray.reach import Reach, reach_model
 from locant.xray.setting import Setting, Tell
 from locant.xray.windows import Windows
 
-PER_PASS = 16  # layers whose sums are held at once; a stopped x-ray goes on from the last full group
+PER_PASS = 20_000  # columns of layers whose sums are held at once, about 1 GB; a stopped x-ray goes on from there
 FEWER = 32  # windows of a quick x-ray for what takes several passes
 KEPT = ("position_share", "q.gain", "k.gain", "v.gain", "additive_r2")  # what the baselines are asked for
 LARGEST_TWIN = 2_000_000_000  # parameters of a model of which a second one is made
@@ -25,7 +25,7 @@ def measure(setting: Setting, parts: Parts, tell: Tell) -> dict[str, Part]:
     reach = setting.reach
     if reach is None:
         return found
-    for index, layers in enumerate(_groups(setting.layers)):
+    for index, layers in enumerate(groups(setting.layers, reach.width)):
         for name, run in (("depth", _depth), ("logits", _logits)):
             key = f"{name} of layers {layers[0]} to {layers[-1]}"
 
@@ -34,9 +34,7 @@ def measure(setting: Setting, parts: Parts, tell: Tell) -> dict[str, Part]:
 
             found[f"{name}/{index}"] = parts.get(key, make)
     some = small_windows(setting.windows, FEWER) if setting.quick else setting.windows
-    found["shift"] = parts.get(
-        "shift", lambda: plain(shifts(reach, some, setting.layers, setting.space, setting.longest))
-    )
+    found["shift"] = parts.get("shift", lambda: plain(_shifts(reach, setting, some)))
     found["ranking"] = parts.get("ranking", lambda: _ranking(reach, setting))
     found["repeated"] = parts.get(
         "repeated words", lambda: plain(repeated_words(reach, setting.windows, setting.layers))
@@ -46,9 +44,11 @@ def measure(setting: Setting, parts: Parts, tell: Tell) -> dict[str, Part]:
     return found
 
 
-def _groups(layers: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    for start in range(0, len(layers), PER_PASS):
-        yield layers[start : start + PER_PASS]
+def groups(layers: tuple[int, ...], width: int) -> Iterator[tuple[int, ...]]:
+    """The layers in portions whose sums fit into memory together: fewer, the wider they are."""
+    count = max(1, PER_PASS // width)
+    for start in range(0, len(layers), count):
+        yield layers[start : start + count]
 
 
 def _depth(reach: Reach, setting: Setting, layers: tuple[int, ...], tell: Callable[[int, int], None]) -> Any:
@@ -57,6 +57,15 @@ def _depth(reach: Reach, setting: Setting, layers: tuple[int, ...], tell: Callab
 
 def _logits(reach: Reach, setting: Setting, layers: tuple[int, ...], tell: Callable[[int, int], None]) -> Any:
     return logits(reach, setting.windows, layers, tell)
+
+
+def _shifts(reach: Reach, setting: Setting, windows: Windows) -> dict[str, Metric]:
+    """M5; of the raw stream also at the end of the last layer."""
+    layers = setting.layers if setting.space == "normed" else (*setting.layers, reach.layers)
+    found: dict[str, Metric] = {}
+    for some in groups(layers, reach.width):
+        found |= shifts(reach, windows, some, setting.space, setting.longest)
+    return found
 
 
 def _ranking(reach: Reach, setting: Setting) -> Part:
@@ -74,7 +83,7 @@ def _ranking(reach: Reach, setting: Setting) -> Part:
 def _shuffled(reach: Reach, setting: Setting, windows: Windows) -> Part:
     """The same tokens without the order of a text: what is position then was no meaning."""
     windows = windows.shuffled(setting.seed)
-    return plain(_kept(depth(reach, windows, setting.layers, thorough=False), "M7.shuffled"))
+    return plain(_kept(_briefly(reach, windows, setting.layers), "M7.shuffled"))
 
 
 def _untrained(setting: Setting, windows: Windows) -> Part:
@@ -86,7 +95,14 @@ def _untrained(setting: Setting, windows: Windows) -> Part:
         return plain({"M7.untrained": absent(f"a second model of {parameters} parameters is too large")})
     device = next(setting.source.model.parameters()).device
     reach = reach_model(twin(setting.seed + 1).to(device), seed=setting.seed)
-    return plain(_kept(depth(reach, windows, setting.layers, thorough=False), "M7.untrained"))
+    return plain(_kept(_briefly(reach, windows, setting.layers), "M7.untrained"))
+
+
+def _briefly(reach: Reach, windows: Windows, layers: tuple[int, ...]) -> dict[str, Metric]:
+    found: dict[str, Metric] = {}
+    for some in groups(layers, reach.width):
+        found |= depth(reach, windows, some, thorough=False)
+    return found
 
 
 def _kept(metrics: dict[str, Metric], prefix: str) -> dict[str, Metric]:

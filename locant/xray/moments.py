@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 BLOCK = 1 << 22  # numbers per block: 32 MiB in float64
+STRIP = 512  # columns of a product of a table with itself that are made at once
+LONG = 1 << 35  # multiply-adds beyond which products within a block are made in float32
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,13 @@ class Moments:
 
 
 def moments(
-    table: Tensor, weights: Tensor | None = None, *, name: str = "table", products: torch.dtype = torch.float64
+    table: Tensor, weights: Tensor | None = None, *, name: str = "table", products: torch.dtype | None = None
 ) -> Moments:
     """Moments of a (rows, width) table of any floating type, on disk or in memory, in two passes over its blocks.
 
     `weights` (rows,) are scaled to sum 1; None weighs all rows alike. `products` is the type in which the rows of one
-    block are multiplied: float32 halves the time at a relative error of about 1e-6; sums over blocks are float64.
+    block are multiplied: float32 halves the time at a relative error of about 1e-6; sums over blocks are float64. None:
+    float64 unless it takes long (see `fitting`).
     Memory: a block, and five d x d matrices.
 
     Raises:
@@ -51,6 +54,7 @@ def moments(
             (with the row), and for weights that are negative, not finite, all 0 or as many as the rows are not.
     """
     share = _shares(table, weights, name)
+    products = fitting(len(table), table.shape[1]) if products is None else products
     mean = torch.zeros(table.shape[1], dtype=torch.float64)
     for start, block in blocks(table):
         bad = ~block.isfinite().all(dim=1)
@@ -76,6 +80,11 @@ def blocks(table: Tensor, numbers: int = BLOCK) -> Iterator[tuple[int, Tensor]]:
         yield start, table[start : start + step].detach().to("cpu", torch.float64)
 
 
+def fitting(rows: int, width: int) -> torch.dtype:
+    """float64 for products of so many rows with width x width numbers, float32 from 2^35 multiply-adds on."""
+    return torch.float64 if rows * width**2 < LONG else torch.float32
+
+
 def haar(width: int, generator: torch.Generator) -> Tensor:
     """An orthogonal (width, width) float64 matrix, uniform over the orthogonal group.
 
@@ -87,8 +96,12 @@ def haar(width: int, generator: torch.Generator) -> Tensor:
 
 
 def _gram(rows: Tensor, products: torch.dtype) -> Tensor:
-    rows = rows.to(products)
-    return (rows.T @ rows).double()
+    """rows' rows in float64: columns in strips against those from there on, as the rest is the same mirrored."""
+    rows, width = rows.to(products), rows.shape[1]
+    gram = torch.zeros(width, width, dtype=torch.float64)
+    for start in range(0, width, STRIP):
+        gram[start : start + STRIP, start:] = rows[:, start : start + STRIP].T @ rows[:, start:]
+    return gram if width <= STRIP else gram.triu() + gram.triu(1).T
 
 
 def _shares(table: Tensor, weights: Tensor | None, name: str) -> Tensor:

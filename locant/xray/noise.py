@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from locant.xray.metric import Metric, absent
-from locant.xray.moments import blocks
+from locant.xray.moments import Moments, blocks
 from locant.xray.nearest import nearest_pairs, pair_index
 from locant.xray.readers import share
 
@@ -21,6 +21,7 @@ def noise_curve(
     multiples: Sequence[float] = MULTIPLES,
     pairs: int = 128,
     seed: int = 0,
+    of_positions: Moments | None = None,
 ) -> dict[str, Metric]:
     """Decode x = W_v + P_p + s g, g standard Gaussian, at s = multiple x least_step / sqrt(d).
 
@@ -37,7 +38,7 @@ def noise_curve(
         raise ValueError(f"expected multiples above 0, was: {list(multiples)}")
     if least_step <= 0:
         return {"cost_of_summing": absent("two positions are equal: no position is decodable")}
-    index, generator = pair_index(tokens, positions), torch.Generator().manual_seed(seed)
+    index, generator = pair_index(tokens, positions, of_positions), torch.Generator().manual_seed(seed)
     found, lost, width = {}, 0, tokens.shape[1]
     for multiple in multiples:
         v = torch.randint(len(tokens), (pairs,), generator=generator)

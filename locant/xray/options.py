@@ -25,7 +25,8 @@ class Options:
     text: str | None = None
     """A file or a folder to read, prose or code (both from the running Python). Default: prose, or the run's task."""
     windows: str = ""
-    """Windows and tokens in each. Default: 128x128, with --quick 64x64."""
+    """Windows and tokens in each. Default: 128x128, with --quick 64x64; shorter where the model's positions end
+    before, or where it was trained on shorter ones."""
     layers: str = "all"
     """Layers to look at: all, or numbers such as 0,1,5."""
     words: tuple[str, ...] = ()
@@ -46,10 +47,10 @@ class Options:
     """Folder of the results: report.html and xray.json. Default: xray-MODEL."""
 
 
-def sizes(windows: str, quick: bool) -> tuple[int, int]:
-    """``128x64`` as (128, 64). Raises ValueError for anything else."""
+def sizes(windows: str) -> tuple[int, int] | None:
+    """``128x64`` as (128, 64), nothing as None. Raises ValueError for anything else."""
     if not windows:
-        return (64, 64) if quick else (128, 128)
+        return None
     match = re.fullmatch(r"(\d+)x(\d+)", windows)
     if not match:
         raise ValueError(f"expected --windows such as 128x128, was: {windows!r}")

@@ -11,7 +11,7 @@ from typing import Any
 from locant.lab.store import clear_partials, write_json
 from locant.xray.metric import Metric
 
-NUMERICS = 1
+NUMERICS = 2
 """Raised, with a line in the changelog, whenever the same x-ray would give other numbers."""
 Part = dict[str, Any]
 MARKER = "xray.json"

@@ -98,7 +98,8 @@ def probe_metrics(probe: Probe) -> dict[str, Metric]:
     """M12 for one layer: ``accuracy`` and ``error`` of the discriminant, ``ridge_error`` and ``ridge_r2``.
 
     Errors are mean absolute distances in slots, the ridge's guess rounded; chance is ``1 / T`` and
-    ``(T^2 - 1) / (3 T)``, and 0 for R². Intervals: Student's t over the texts that were tested.
+    ``(T^2 - 1) / (3 T)``, and 0 for R². Intervals: Student's t over the texts that were tested; none where all of them
+    give the same, as from no spread nothing follows about other texts.
     """
     names = ("accuracy", "error", "ridge_error", "ridge_r2")
     if not probe.right:
@@ -121,5 +122,7 @@ def _over_texts(values: Tensor, baseline: float, note: str) -> Metric:
     from scipy.special import stdtrit
 
     n, mean = len(values), float(values.mean())
+    if not float(values.std()) > 0:
+        return Metric(mean, baseline, n, None, f"{note}, the same in all {n}")
     half = float(values.std()) / n**0.5 * float(stdtrit(n - 1, 0.975))
     return Metric(mean, baseline, n, (mean - half, mean + half), note)

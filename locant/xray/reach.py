@@ -149,6 +149,9 @@ def _transformers(model: Any, seed: int) -> Reach:
     plain = {"attention_mask": torch.ones_like(tokens)} | ({"use_cache": False} if "use_cache" in known else {})
     with torch.no_grad():
         expected = base(input_ids=tokens, **plain)[0]
+        if not bool(torch.isfinite(expected).all()):
+            told = f"was: NaN or infinity in the output of {type(base).__name__} in {expected.dtype}"
+            raise ValueError(f"expected finite hidden states, {told}")
         first = _first_position(base, tokens, plain, expected, padding) if "position_ids" in known else None
     trace = _trace(base, {"input_ids": tokens, **plain}, expected)
     logits: list[Tensor] = []

@@ -5,15 +5,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from locant.xray.linear_readers import LinearReader, discriminant, linear_reader, oblique, read, right_everywhere
+from locant.xray.linear_readers import (
+    LinearReader,
+    discriminant,
+    linear_readers,
+    oblique,
+    read,
+    right_everywhere,
+)
 from locant.xray.metric import Metric, absent
 from locant.xray.moments import Moments, moments
 from locant.xray.nearest import nearest_pairs, pair_index
 
 READ = 1 << 16  # sums read at once, times the width
 WORST = 10
-CHOOSING = 256  # sums of the fitted half by which the rank of the oblique reader is chosen
+CHOOSING = 256  # sums of the fitted half by which the rank of the oblique reader is chosen, at most
 GRID = 1 << 28  # scores for the worst tokens and positions, at most
+SQUARE = 4096  # positions up to which all of them are tested for the worst one
+FEW = 256  # positions that are tested for it in larger tables
+FITTED = 1 << 13  # rows that a reader is fitted on, at most, or 4 d if that is more
 TOKEN_RIDGE = 1e-4
 FEWEST = 4  # rows of either table: two to fit on, two to test on
 
@@ -37,6 +47,8 @@ def readers(
     token_samples: int = 1_000,
     pairs: int = 500,
     seed: int = 0,
+    of_tokens: Moments | None = None,
+    of_positions: Moments | None = None,
 ) -> Readings:
     """Read sampled sums W_v + P_p, v and p uniform and independent; intervals are Wilson's, 95 %.
 
@@ -46,26 +58,29 @@ def readers(
     tokens, in sums with the other half; `position.R.mae` the mean absolute error in positions, chance (N^2 -
     1)/(3N). `token.R`: the same for tokens among all V, with halves of the positions and `token_samples` sums. The
     rank of `oblique` is the one of d/8, d/4, d/2 and 3d/4 that reads best on the half it is fitted on.
-    `position.lda.worst_token` and `.worst_position`: the lowest share for one token over all positions, and for one
-    position over test tokens. Chance is 1/N, 1/V or 1/(VN).
+    `position.lda.worst_token` and `.worst_position`: the lowest share for one token over positions, all of them up to
+    4096 and else 256 spread evenly, and for one position over test tokens. A reader is fitted on 8192 rows at most, or on
+    4 d. Chance is 1/N, 1/V or 1/(VN).
     """
     if min(len(tokens), len(positions)) < FEWEST:
         reason = f"expected at least {FEWEST} rows in both tables, was: {len(tokens)} and {len(positions)}"
         return Readings({name: absent(reason) for name in ("pair", "position.lda", "token.lda")})
     generator = torch.Generator().manual_seed(seed)
-    found = _pair(tokens, positions, pairs, generator)
-    fit, test = _halves(len(tokens), generator)
-    of_fit, of_positions = moments(tokens[fit]), moments(positions)
-    made = _made(positions, of_positions, of_fit, None, (tokens[fit], generator))
+    w = moments(tokens) if of_tokens is None else of_tokens
+    known = moments(positions) if of_positions is None else of_positions
+    found, most = _pair(tokens, positions, known, pairs, generator), max(FITTED, 4 * known.width)
+    fit, test = _halves(len(tokens), most, generator)
+    made = _made(positions, known.mean, tokens[fit], None, samples, generator)
     v = test[torch.randint(len(test), (samples,), generator=generator)]
     p = torch.randint(len(positions), (samples,), generator=generator)
     for name, reader in made.items():
         read_as = _read(tokens, positions, v, p, reader)
         found |= _scores(f"position.{name}", read_as, p, len(positions), mae=True)
-    shown = test[: max(1, GRID // len(positions) ** 2)]
-    worst = _worst(tokens, positions, shown, made["lda"], shown if ids is None else ids[shown])
-    fit, test = _halves(len(positions), generator)
-    made = _made(tokens, moments(tokens), moments(positions[fit]), TOKEN_RIDGE, (positions[fit], generator))
+    places = evenly(len(positions), SQUARE if len(positions) <= SQUARE else FEW)
+    shown = test[evenly(len(test), max(1, GRID // (len(positions) * len(places))))]
+    worst = _worst(tokens, positions, shown, places, made["lda"], shown if ids is None else ids[shown])
+    fit, test = _halves(len(positions), most, generator)
+    made = _made(tokens, w.mean, positions[fit], TOKEN_RIDGE, token_samples, generator)
     v = torch.randint(len(tokens), (token_samples,), generator=generator)
     p = test[torch.randint(len(test), (token_samples,), generator=generator)]
     for name, reader in made.items():
@@ -81,10 +96,12 @@ def share(right: int, count: int, chance: float, note: str) -> Metric:
     return Metric(right / count, chance, count, (float(low), float(high)), note)
 
 
-def _pair(tokens: Tensor, positions: Tensor, count: int, generator: torch.Generator) -> dict[str, Metric]:
+def _pair(
+    tokens: Tensor, positions: Tensor, of_positions: Moments, count: int, generator: torch.Generator
+) -> dict[str, Metric]:
     v = torch.randint(len(tokens), (count,), generator=generator)
     p = torch.randint(len(positions), (count,), generator=generator)
-    found = nearest_pairs(tokens[v].double() + positions[p].double(), pair_index(tokens, positions))
+    found = nearest_pairs(tokens[v].double() + positions[p].double(), pair_index(tokens, positions, of_positions))
     right = int(((found.token == v) & (found.position == p) & (found.ties == 1)).sum())
     tried, chance = found.tried.double(), 1 / (len(tokens) * len(positions))
     return {
@@ -93,31 +110,26 @@ def _pair(tokens: Tensor, positions: Tensor, count: int, generator: torch.Genera
     }
 
 
-def _halves(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _halves(count: int, most: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     order = torch.randperm(count, generator=generator)
-    return order[: count // 2].sort().values, order[count // 2 :]
+    return order[: min(count // 2, most)].sort().values, order[count // 2 :]
 
 
 def _made(
-    rows: Tensor,
-    known: Moments,
-    noise: Moments,
-    ridge: float | None,
-    fitted: tuple[Tensor, torch.Generator],
+    rows: Tensor, mean: Tensor, others: Tensor, ridge: float | None, samples: int, generator: torch.Generator
 ) -> dict[str, LinearReader]:
-    """The three readers of `rows` in sums with the other table, whose moments are `noise` and fitted[0] its rows."""
-    width = known.width
-    made = {
-        "matched": linear_reader(rows, known.mean, noise.mean, torch.eye(width, dtype=torch.float64)),
-        "lda": linear_reader(rows, known.mean, noise.mean, discriminant(noise, ridge)),
-    }
-    others, generator = fitted
-    a = torch.randint(len(rows), (CHOOSING,), generator=generator)
-    b = torch.randint(len(others), (CHOOSING,), generator=generator)
+    """The three readers of `rows`, whose mean is given, in sums with the other table, fitted on these rows of it."""
+    noise, width = moments(others), len(mean)
+    count = min(CHOOSING, max(64, samples // 4))
+    a = torch.randint(len(rows), (count,), generator=generator)
+    b = torch.randint(len(others), (count,), generator=generator)
     ranks = sorted({max(1, width // 8), max(1, width // 4), max(1, width // 2), max(1, 3 * width // 4)})
-    choices = [linear_reader(rows, known.mean, noise.mean, oblique(noise, rank)) for rank in ranks]
-    right = [int((_read(rows, others, a, b, choice) == a).sum()) for choice in choices]
-    return made | {"oblique": choices[right.index(max(right))]}
+    weights = {str(rank): oblique(noise, rank) for rank in ranks}
+    weights |= {"matched": torch.ones(width, dtype=torch.float64), "lda": discriminant(noise, ridge)}
+    made = linear_readers(rows, mean, noise, weights)
+    right = {rank: int((_read(rows, others, a, b, made[str(rank)]) == a).sum()) for rank in ranks}
+    best = max(ranks, key=lambda rank: (right[rank], -rank))
+    return {"matched": made["matched"], "lda": made["lda"], "oblique": made[str(best)]}
 
 
 def _read(first: Tensor, second: Tensor, a: Tensor, b: Tensor, reader: LinearReader) -> Tensor:
@@ -143,22 +155,24 @@ def _scores(name: str, found: Tensor, truth: Tensor, count: int, *, mae: bool = 
     return scores
 
 
-def _worst(tokens: Tensor, positions: Tensor, shown: Tensor, reader: LinearReader, ids: Tensor) -> Readings:
-    right = right_everywhere(tokens[shown], positions, reader).double()
+def _worst(
+    tokens: Tensor, positions: Tensor, shown: Tensor, places: Tensor, reader: LinearReader, ids: Tensor
+) -> Readings:
+    right = right_everywhere(tokens[shown], positions, reader, places).double()
     by_token, by_position = right.mean(dim=1), right.mean(dim=0)
-    order, places = by_token.argsort(stable=True)[:WORST], by_position.argsort(stable=True)[:WORST]
-    worst_tokens = tuple((int(ids[i]), float(by_token[i])) for i in order)
-    worst_positions = tuple((int(i), float(by_position[i])) for i in places)
+    tokens_first, places_first = (by.argsort(stable=True)[:WORST] for by in (by_token, by_position))
+    worst_tokens = tuple((int(ids[i]), float(by_token[i])) for i in tokens_first)
+    worst_positions = tuple((int(places[i]), float(by_position[i])) for i in places_first)
     listed = ", ".join(f"{token} ({part:.3g})" for token, part in worst_tokens)
+    chance, tested = 1 / len(positions), f"n test tokens at {len(places)} of {len(positions)} positions"
+    note = f"position {worst_positions[0][0]}, of {tested}"
     metrics = {
-        "position.lda.worst_token": Metric(
-            worst_tokens[0][1],
-            1 / len(positions),
-            len(shown),
-            note=f"of n test tokens, each at all positions: {listed}",
-        ),
-        "position.lda.worst_position": Metric(
-            worst_positions[0][1], 1 / len(positions), len(shown), note=f"position {worst_positions[0][0]}"
-        ),
+        "position.lda.worst_token": Metric(worst_tokens[0][1], chance, len(shown), note=f"of {tested}: {listed}"),
+        "position.lda.worst_position": Metric(worst_positions[0][1], chance, len(shown), note=note),
     }
     return Readings(metrics, worst_tokens, worst_positions)
+
+
+def evenly(count: int, most: int) -> Tensor:
+    """At most so many of the indices below count, evenly spread."""
+    return torch.linspace(0, count - 1, min(count, most), dtype=torch.float64).round().long()

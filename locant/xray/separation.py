@@ -11,6 +11,7 @@ from locant.xray.metric import Metric, absent
 from locant.xray.moments import Moments, blocks, moments
 
 GAPS = 1 << 22  # squared steps between positions that are kept: all offsets up to 2048 positions, near ones beyond
+SLOW = 8  # multiply-adds of a product that take as long as one comparison of an offset
 PAIRS = 1 << 20  # products of token differences with positions held at once
 
 
@@ -77,8 +78,9 @@ def closest_mixed(
     def reach() -> float:
         return min(search.value, search.missed) + 2 * radius
 
-    for i, j, lower in pairs_within(near, search, reach):
-        if not search.spend(len(i), w.width * len(positions)):
+    each = len(positions) * (w.width + SLOW * len(gaps.order))
+    for i, j, lower in pairs_within(near, search, reach, each=each):
+        if not search.spend(len(i), each):
             search.missed = min(search.missed, max(0.0, float(lower[0]) - 2 * radius))
             continue
         where, doubt = _compare(search, where, doubt, torch.stack([i, j]), tokens, gaps)
@@ -152,10 +154,15 @@ def _outside_covariance(covariance: Tensor, q: Tensor) -> Tensor:
 def _steps_of(positions: Tensor, p: Moments, most: int) -> _Steps:
     count = len(positions)
     offsets = min(count - 1, max(1, most // count))
-    rows = positions.double()
     squares = torch.full((offsets, count), torch.inf, dtype=torch.float64)
-    for offset in range(1, offsets + 1):
-        squares[offset - 1, : count - offset] = (rows[offset:] - rows[:-offset]).square().sum(1)
+    for start in range(0, count, offsets):  # a band of the matrix of all distances, block by block
+        rows = positions[start : start + 2 * offsets].double() - p.mean
+        lengths, left = rows.square().sum(1), rows[:offsets]
+        near = (lengths[: len(left), None] + lengths - 2 * left @ rows.T).clamp(min=0)
+        here = torch.arange(len(left))
+        for offset in range(1, min(offsets, len(rows) - 1) + 1):
+            some = here[: len(rows) - offset]
+            squares[offset - 1, start : start + len(some)] = near[some, some + offset]
     far = math.inf if offsets == count - 1 else closest_pair(positions, p, apart=offsets).bound ** 2
     least, order = squares.amin(dim=1).sort()
     return _Steps(positions, p.mean, squares, order + 1, least, far)

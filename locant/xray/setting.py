@@ -41,6 +41,12 @@ class Setting:
         return _longest(self.source, self.tables)
 
     @property
+    def beside(self) -> int:
+        """How many columns hold position beside the stream: 0 for all models but those that declare it."""
+        columns = None if self.reach is None else self.reach.position_columns.get("normed")
+        return 0 if columns is None or self.tables.kind != "none" else columns.stop - columns.start
+
+    @property
     def key(self) -> list[Any]:
         """All that decides the numbers."""
         return [self.source.identity, self.windows.digest, self.layers, self.words, self.vocabulary, self.space,
@@ -79,7 +85,11 @@ def prepare(source: Source, *, text: str | Path | Tensor | None, windows: tuple[
 def rows_of(source: Source) -> int:
     """Token ids that a model knows. Raises ValueError if it has no table of tokens."""
     model: Any = source.model
-    table = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else getattr(model, "tokens", None)
+    try:
+        asked = hasattr(model, "get_input_embeddings")
+        table = model.get_input_embeddings() if asked else getattr(model, "tokens", None)
+    except NotImplementedError:  # what transformers has for models of pictures and sound
+        table = None
     count = getattr(table, "num_embeddings", None)
     if count is None:
         raise ValueError(f"expected a model with a table of tokens, was: {type(source.model).__name__}")
@@ -113,12 +123,15 @@ def _longest(source: Source, tables: Tables) -> int | None:
 
 
 def _sizes(source: Source, tables: Tables, windows: tuple[int, int] | None, quick: bool) -> tuple[int, int]:
-    """The windows as asked for, or the usual ones, shorter where the model's positions end before."""
+    """The windows as asked for, or the usual ones: shorter where the model's positions end before, with room to move a
+    text, and no longer than what one of our runs was trained on.
+    """
     if windows is not None:
         return windows
     count, slots = (64, 64) if quick else (128, 128)
-    longest = _longest(source, tables)
-    return count, slots if longest is None else min(slots, max(longest - ROOM, longest // 2, 4))
+    if (longest := _longest(source, tables)) is not None:
+        slots = min(slots, max(longest - ROOM, longest // 2, 4))
+    return count, min(slots, source.facts.get("context", slots))
 
 
 def _check_fit(source: Source, tables: Tables, windows: Windows) -> None:

@@ -1,5 +1,7 @@
 """M5: what moving a text by some positions does: one push for all texts (a bias), or one for each (an interaction)."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -85,8 +87,9 @@ def moved(time: int, shift: int, *, hold_first: bool = False) -> Tensor:
 
 
 def shift_test(reach: Reach, tokens: Tensor, *, shift: int = 8, hold_first: bool = False, capture: str = "normed",
-               batch: int = 4, groups: int = 16) -> dict[int, ShiftSums]:  # fmt: skip
-    """The sums of M5 for each layer: two passes per batch, whose states are held for that batch only.
+               layers: Sequence[int] | None = None, batch: int = 4,
+               groups: int = 16) -> dict[int, ShiftSums]:  # fmt: skip
+    """The sums of M5 for each of the layers, or all: two passes per batch, whose states are held for that batch only.
 
     Raises ValueError for a model that takes no positions or a shift beyond its table.
     """
@@ -106,6 +109,7 @@ def shift_test(reach: Reach, tokens: Tensor, *, shift: int = 8, hold_first: bool
             into.add(before.pop(layer), x, slice(start + rows.start, start + rows.stop))
 
         time = tokens.shape[1]
-        reach.run(part, keep, capture=(capture,), positions=moved(time, 0), batch=batch)
-        reach.run(part, compare, capture=(capture,), positions=moved(time, shift, hold_first=hold_first), batch=batch)
+        there = moved(time, shift, hold_first=hold_first)
+        reach.run(part, keep, capture=(capture,), positions=moved(time, 0), layers=layers, batch=batch)
+        reach.run(part, compare, capture=(capture,), positions=there, layers=layers, batch=batch)
     return sums

@@ -46,7 +46,7 @@ def before_first_layer(model: nn.Module, tokens: Tensor) -> list[Seen]:
     """Runs a model on token ids (rows, slots) as far as its first layer, which is not run, and returns what it saw.
 
     The last is what the first layer takes. Tensors without a row axis, as of position tables, get one of length 1.
-    Raises ValueError if the first layer is not reached.
+    Raises ValueError if the first layer is not reached, or if nothing of that shape is seen before.
     """
     path, layers = stack(model)
     first = next(iter(layers.children()))
@@ -74,6 +74,9 @@ def before_first_layer(model: nn.Module, tokens: Tensor) -> list[Seen]:
         try:
             model(tokens)
         except _Reached:
+            if not seen:
+                told = f"expected {type(model).__name__} to hand its first layer states [texts, slots, width]"
+                raise ValueError(f"{told}, was: nothing of that shape") from None
             return seen
     raise ValueError(f"expected {type(model).__name__} to run {path}.0, was: not reached from token ids")
 

@@ -88,7 +88,8 @@ def term_energies(sums: TermSums) -> dict[str, Metric]:
     summed = float(sum(energy.sum() for energy in sums.energy.values()))
     if not summed > 0 or sums.total is None:
         return {name: absent("the logits do not vary", n=sums.rows) for name in [*names.values(), "together"]}
-    note = "share of the energies of six terms of the row-centred logits"
+    note = (f"share of the energies of six terms of the row-centred logits; position, a mean of {sums.rows} texts, "
+            f"holds about 1/{sums.rows} of the content's energy by chance")  # fmt: skip
     found = {names[name]: Metric(float(each.sum()) / summed, None, sums.rows, None, note)
              for name, each in sums.energy.items()}  # fmt: skip
     return found | {"together": Metric(float(sums.total.sum()) / summed, 1.0, sums.rows, None, "energy of their sum")}

@@ -123,14 +123,15 @@ def adjacency(slots: Slots) -> Metric:
 def shrinking(slots: Slots) -> Metric:
     """Slope of log variance against log (slot + 1): -1 where a state is the mean of all before it, 0 (baseline) if not.
 
-    Source: Chi et al. 2023, arXiv:2305.13571: attention that averages evenly over ``m`` tokens has variance ``1 / m``.
+    Slot 0 is left out: a special token there is the same in all texts and has no variance. Source: Chi
+    et al. 2023, arXiv:2305.13571: attention that averages evenly over ``m`` tokens has variance ``1 / m``.
     """
-    variances = slots.variances()
+    variances = slots.variances()[1:]
     if not bool((variances > 0).all()):
         return absent("some slots do not vary", n=slots.seen)
-    at = torch.arange(1, len(variances) + 1, device=variances.device).double().log()
+    at = torch.arange(2, len(variances) + 2, device=variances.device).double().log()
     slope = float(((at - at.mean()) * variances.log()).sum() / (at - at.mean()).square().sum())
-    return Metric(slope, 0.0, len(variances), None, "least squares over slots")
+    return Metric(slope, 0.0, len(variances), None, "least squares over slots from 1 on")
 
 
 class Neurons:

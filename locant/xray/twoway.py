@@ -209,7 +209,7 @@ def _naive(parts: Parts, columns: slice | Tensor, count: int) -> dict[str, Metri
 def relative_norm(sums: Sums) -> Metric:
     """``sqrt(C) ||pos|| / ||H||`` in operator norm, ``H`` all states uncentred, slots from 1 on."""
     if sums.moment is None or sums.origin is None:
-        return absent("the matrix of second moments was not kept")
+        return absent("needs second moments, kept of the raw stream alone, up to 1024 columns, and not if quick")
     parts = sums.parts(1)
     position = torch.linalg.matrix_norm(parts.position - parts.position.mean(0), 2) * math.sqrt(parts.contexts)
     total = parts.context.sum(0) * parts.time

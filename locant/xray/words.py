@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from locant.xray.metric import Metric, absent
-from locant.xray.moments import Moments, blocks
+from locant.xray.moments import BLOCK, Moments, blocks
 from locant.xray.readers import share
 
 Finish = Callable[[Tensor], Tensor]
@@ -50,7 +50,7 @@ def word_card(tokens: Tensor, positions: Tensor, words: Mapping[str, int], *, fi
     if len(positions) < 2:
         raise ValueError(f"expected at least 2 positions, was: {len(positions)}")
     places = torch.linspace(0, len(positions) - 1, min(PLACES, len(positions))).round().long()
-    rows = {word: _units(tokens[token] + positions[places], finish) for word, token in words.items()}
+    rows = {word: _units(tokens[token].double() + positions[places].double(), finish) for word, token in words.items()}
     within, between, other = {}, {}, ~torch.eye(len(places), dtype=torch.bool)
     for word, mine in rows.items():
         cosines = (mine @ mine.T)[other]
@@ -152,8 +152,13 @@ def _cosines(
 ) -> Tensor:
     v, other = _two(len(tokens), pairs, generator)
     p, q = _two(len(positions), pairs, generator)
-    left, right = tokens[v] + positions[p], tokens[v if same else other] + positions[q]
-    return (_units(left, finish) * _units(right, finish)).sum(dim=1)
+    step, parts = max(1, BLOCK // tokens.shape[1]), []
+    for i in range(0, pairs, step):
+        some = slice(i, i + step)
+        left = tokens[v[some]].double() + positions[p[some]].double()
+        right = tokens[(v if same else other)[some]].double() + positions[q[some]].double()
+        parts.append((_units(left, finish) * _units(right, finish)).sum(dim=1))
+    return torch.cat(parts)
 
 
 def _two(count: int, pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

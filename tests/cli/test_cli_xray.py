@@ -4,7 +4,11 @@ import json
 
 import pytest
 from cli.support_cli import lines
+from lab.support_lab import a_run, text
 from xray.support_sources import saved
+
+from locant.lab.store import RunFolder
+from locant.lab.train import train
 
 BODY = " ".join(f"w{3 + i * i % 50}" for i in range(3000))
 SMALL = ["--windows", "10x12", "--quick"]
@@ -58,6 +62,21 @@ def test_refusals(locant, model, tmp_path, arguments, message):
     assert (code, printed) == (2, "")
     assert lines(told)[-1].startswith(f"locant: {message}"), told
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("encoding", "slots"), [("add(learned)", 8), ("rotary", 16)])
+def test_a_run_needs_no_options(locant, tmp_path, encoding, slots):
+    """Windows fit the table of its positions with room to move them, and are not longer than it was trained on."""
+    run = a_run(encoding=encoding)
+    train(run, text(), tmp_path, snapshots=2)
+    (tmp_path / "body.txt").write_text("a text of some length, and more of it. " * 400)
+    folder = RunFolder(tmp_path, run).path
+    code, printed, told = locant("xray", folder, "--text", tmp_path / "body.txt", "--quick", "--json",
+                                 "--out", tmp_path / "out")  # fmt: skip
+    assert code == 0, told
+    document = json.loads(printed)
+    assert document["facts"]["Text"]["slots"] == slots
+    assert [name for name in document["metrics"] if name.startswith("M13.1.")]
 
 
 def test_no_model_was_fetched(locant, tmp_path, monkeypatch):

@@ -1,12 +1,15 @@
 """The page and the terminal summary of an x-ray: made from a document alone, with every drawn number in a table."""
 
 import io
+import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 from rich.console import Console
 
+from locant.report.style import LIGHT
+from locant.report.xray_charts import _clear, lines
 from locant.report.xray_page import bounds, number, prose, render_xray, write_xray
 from locant.report.xray_terminal import summary
 
@@ -103,6 +106,32 @@ def test_numbers_as_text():
     assert bounds([0.1, 0.25]) == "[0.1, 0.25]"
     assert bounds(None) == "–"
     assert str(prose("a `b<` c 5 %")) == "a <code>b&lt;</code> c 5\u00a0%"
+
+
+def test_the_chance_level_is_named_where_no_line_runs():
+    flat = [point("a", x, 1.0) for x in range(4)] + [point("a", 4, 9.0), point("a", 5, 9.0)]
+    assert _clear(flat, 1.0, False) >= 400
+    assert _clear([point("a", 1, 9.0), point("a", 2, 9.0), point("a", 4, 1.0)], 1.0, True) == 0
+    assert _clear([point("a", 0, 3.0)], 1.0, False) == 0
+    assert _clear(flat, None, False) == 0
+    drawn = lines(figure("lines", flat), LIGHT)
+    assert '"value": "chance"' in json.dumps(drawn)
+
+
+def test_long_lists_are_folded():
+    short = {"id": "a", "title": "Short", "caption": "Few.", "heads": ["token", "n"], "rows": [["<b>", "1"]],
+             "text": False}  # fmt: skip
+    long = {**short, "id": "b", "title": "Long", "rows": [[f"w{i}", str(i)] for i in range(30)], "text": True}
+    text = render_xray(document(lists=[short, long]))
+    page = Page(text)
+    assert "All 30" in text
+    assert "All 1<" not in text
+    assert (page.cells.count("w3"), page.cells.count("w20")) == (2, 1)
+    assert "&lt;b&gt;" in text
+
+
+def test_an_interval_stays_on_one_line():
+    assert str(prose("of 5 % [4, 6] x")) == "of 5\u00a0%\u00a0[4,\u00a06] x"
 
 
 def test_documents_that_do_not_hold_together():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from locant.xray import moments as module
-from locant.xray.moments import blocks, haar, moments
+from locant.xray.moments import blocks, fitting, haar, moments
 
 
 @settings(max_examples=25, deadline=None)
@@ -37,6 +37,25 @@ def test_moments_are_those_of_plain_loops(rows: int, width: int, size: int, seed
 def test_units_are_those_of_centred_unit_rows() -> None:
     table = torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 2.0], [0.0, -2.0], [0.0, 0.0]])
     torch.testing.assert_close(moments(table).units, torch.eye(2).double() * 0.4)  # the row at the mean counts as 0
+
+
+def test_strips_of_columns_are_the_whole_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = torch.randn(40, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    whole = moments(table)
+    monkeypatch.setattr(module, "STRIP", 4)
+    torch.testing.assert_close(moments(table).covariance, whole.covariance, rtol=0, atol=1e-14)
+    torch.testing.assert_close(moments(table).units, whole.units, rtol=0, atol=1e-14)
+    assert torch.equal(moments(table).covariance, moments(table).covariance.T)
+
+
+def test_only_long_products_are_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fitting(30_522, 384) == fitting(50_257, 768) == torch.float64
+    assert fitting(262_144, 8192) == torch.float32
+    table = torch.randn(64, 8, generator=torch.Generator().manual_seed(0)) + 3
+    fast = moments(table, products=torch.float32)
+    monkeypatch.setattr(module, "LONG", 1000)
+    assert torch.equal(moments(table).covariance, fast.covariance)
+    assert not torch.equal(moments(table, products=torch.float64).covariance, fast.covariance)
 
 
 def test_products_in_single_precision_are_close() -> None:

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from locant.xray import sums
 from locant.xray.coherence import coherence, largest, max_cosine, mean_cosine
 from locant.xray.metric import Metric
 from locant.xray.moments import haar, moments
 from locant.xray.overlap import chance, overlap, principal_overlap
-from locant.xray.sums import loss_of_sum, wiener
+from locant.xray.sums import loss_of_sum, rotated_limit, wiener
 
 WIDTH = 6
 
@@ -189,3 +190,36 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match="expected at least 1 rotation, was: 0"):
         loss_of_sum(a, a, rotations=0)
     assert principal_overlap(moments(noise(2, 3, 0)), a, [2])["principal.2"].note == "a table has rank 1, below 2"
+
+
+@pytest.mark.parametrize("rows", [30, 75, 400])
+def test_the_limit_of_wide_tables_is_the_mean_over_rotations(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A falling spectrum of full rank with positions of rank below, near and above the width."""
+    a = moments(noise(300, 120, 0) * (1 + torch.arange(120)) ** -0.7)
+    b = moments(0.4 * noise(rows, 120, 1))
+    found = loss_of_sum(a, b, rotations=20)
+    limit = rotated_limit(a.energies, b.energies)
+    assert limit.token == pytest.approx(found["wiener_token"].baseline, abs=2e-3)
+    assert limit.position == pytest.approx(found["wiener_position"].baseline, abs=2e-3)
+    monkeypatch.setattr(sums, "ROTATED", 100)
+    again = loss_of_sum(a, b)
+    assert again["wiener_token"].value == pytest.approx(found["wiener_token"].value)
+    assert again["wiener_position"].baseline == limit.position
+
+
+def test_the_limit_where_the_ranks_fit_and_where_all_is_isotropic() -> None:
+    few = torch.tensor([3.0, 1, 0, 0, 0]).double()
+    assert rotated_limit(few, few).token == 1
+    ones = torch.ones(40).double()
+    limit = rotated_limit(ones, 4 * ones)
+    assert (limit.token, limit.position) == (pytest.approx(0.2), pytest.approx(0.8))
+
+
+def test_wiener_by_factor_and_by_eigenvalues() -> None:
+    a, b = moments(noise(60, 8, 0)).covariance, moments(noise(60, 8, 1)).covariance
+    whole = torch.linalg.inv(a + b)
+    assert wiener(a, b).token == pytest.approx(float((a @ whole @ a).trace() / a.trace()))
+    thin = moments(noise(3, 8, 2)).covariance
+    whole = torch.linalg.pinv(thin + 2 * thin, hermitian=True)
+    assert wiener(thin, 2 * thin).token == pytest.approx(float((thin @ whole @ thin).trace() / thin.trace()))
+    assert wiener(thin, 2 * thin).token == pytest.approx(1 / 3)

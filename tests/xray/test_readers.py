@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from locant.xray import moments as streams
-from locant.xray.linear_readers import discriminant, linear_reader, oblique, read, right_everywhere
+from locant.xray.linear_readers import discriminant, linear_readers, oblique, read, right_everywhere
 from locant.xray.moments import moments
 from locant.xray.noise import noise_curve
 from locant.xray.readers import readers, share
@@ -61,9 +61,8 @@ def test_the_discriminant_beats_the_matched_filter_under_a_strong_token_directio
 
 def test_read_is_the_argmax_of_the_formula() -> None:
     w, p = noise(30, 5, 0), noise(11, 5, 1)
-    a = discriminant(moments(w))
     covariance, ridge = moments(w).covariance, 1e-6 * moments(w).total / 5
-    torch.testing.assert_close(a, torch.linalg.inv(covariance + ridge * torch.eye(5)), rtol=1e-6, atol=1e-8)
+    a = torch.linalg.inv(covariance + ridge * torch.eye(5))
     sums = w[:7, None] + p
     centred, middle = p - p.mean(0), w.mean(0) + p.mean(0)
     expected = [
@@ -73,12 +72,15 @@ def test_read_is_the_argmax_of_the_formula() -> None:
         ]
         for xs in sums
     ]
-    reader = linear_reader(p, p.mean(0), w.mean(0), a)
+    reader = linear_readers(p, p.mean(0), moments(w), {"lda": discriminant(moments(w))})["lda"]
+    torch.testing.assert_close(reader.applied(p), p @ a, rtol=1e-6, atol=1e-8)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(streams.blocks, "__defaults__", (7,))
         assert read(sums.reshape(-1, 5), reader).reshape(7, 11).tolist() == expected
     right = right_everywhere(w[:7], p, reader)
     assert right.tolist() == [[found == k for k, found in enumerate(row)] for row in expected]
+    some = torch.tensor([9, 2])
+    assert right_everywhere(w[:7], p, reader, some).tolist() == right[:, some].tolist()
 
 
 def test_the_ridge_is_larger_for_few_rows() -> None:
@@ -88,10 +90,15 @@ def test_the_ridge_is_larger_for_few_rows() -> None:
 
 
 def test_the_oblique_reader_ignores_the_directions_of_the_other_table() -> None:
-    known = moments(noise(50, 6, 0))
-    a = oblique(known, 2)
-    assert float((a @ known.directions[:, :2]).abs().max()) < 1e-12
-    torch.testing.assert_close(a @ known.directions[:, 2:], known.directions[:, 2:])
+    known, rows = moments(noise(50, 6, 0)), noise(9, 6, 1)
+    made = linear_readers(rows, rows.mean(0), known, {"one": oblique(known, 2), "two": torch.ones(6).double()})
+    across, whole = known.directions[:, :2].T, known.directions.T
+    assert float(made["one"].applied(across).abs().max()) < 1e-12
+    torch.testing.assert_close(made["one"].applied(whole[2:]), whole[2:])
+    u, centred = known.directions[:, :2], rows - rows.mean(0)
+    expected = ((centred @ (torch.eye(6).double() - u @ u.T)) * centred).sum(1) / 2
+    torch.testing.assert_close(made["one"].halves, expected)
+    torch.testing.assert_close(made["two"].halves, centred.square().sum(1) / 2)
 
 
 def test_equal_seeds_give_equal_readings() -> None:

@@ -14,21 +14,25 @@ def minilm():
 
 
 @pytest.fixture(scope="module")
-def smollm2():
-    return xray("smollm2", quick=True, windows=(24, 32), layers=(0, 15, 29)).to_dict()
+def four_bits():
+    return load("smollm2")
 
 
-def test_weights_of_four_bits_still_predict_text():
+@pytest.fixture(scope="module")
+def smollm2(four_bits):
+    return xray(four_bits, quick=True, windows=(24, 32), layers=(0, 15, 29)).to_dict()
+
+
+def test_weights_of_four_bits_still_predict_text(four_bits):
     """Were rows permuted or scales wrong while dequantising, the next token would be a guess among 49 152."""
     import torch
 
-    source = load("smollm2")
     text = "The capital of France is Paris. The capital of Italy is Rome. The capital of Spain is"
-    ids = torch.tensor([source.words.encode(text)])
+    ids = torch.tensor([four_bits.words.encode(text)])
     with torch.no_grad():
-        states = source.model(ids).last_hidden_state
-    best = int((states[0, -1] @ source.model.get_input_embeddings().weight.T).argmax())
-    assert source.words.piece(best).strip() == "Madrid"
+        states = four_bits.model(ids).last_hidden_state
+    best = int((states[0, -1] @ four_bits.model.get_input_embeddings().weight.T).argmax())
+    assert four_bits.words.piece(best).strip() == "Madrid"
 
 
 def test_minilm_adds_its_learned_positions(minilm):

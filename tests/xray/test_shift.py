@@ -138,3 +138,12 @@ def test_ranking_through_a_model() -> None:
     assert found.reliability.n == narrow.reliability.n == 20
     still = interaction_ranking(reach_model(locant.decoder("none", **MODEL)), many, layer=1, least=10)
     assert still.tokens == ()
+
+
+def test_special_tokens_around_a_text_are_not_ranked() -> None:
+    reach = reach_model(perturbed(locant.decoder("add(learned)", **MODEL)))
+    many = torch.randint(19, (40, 12), generator=torch.Generator().manual_seed(1))
+    many[:, 0] = 19
+    counted = [interaction_ranking(reach, many, layer=1, least=10, inside=inside).reliability.n
+               for inside in (slice(None), slice(1, None))]  # fmt: skip
+    assert counted == [20, 19]

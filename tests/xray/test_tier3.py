@@ -80,6 +80,8 @@ def test_means_of_all_before_shrink_as_one_over_m() -> None:
     assert shrinking(slots(running)).value == pytest.approx(-1, abs=0.05)
     assert shrinking(slots(noise(3000, T, 4) + 5)).value == pytest.approx(0, abs=0.05)
     assert shrinking(slots(torch.ones(4, T, 3))).value is None
+    running[:, 0] = 3.0  # the same special token in every text
+    assert shrinking(slots(running)).value == pytest.approx(-1, abs=0.05)
     x = noise(9, T, 4)
     torch.testing.assert_close(slots(x).variances().float(), x.var(0).sum(-1))
 

@@ -12,6 +12,7 @@ import locant
 from locant.lab.store import RunFolder
 from locant.lab.train import train
 from locant.xray import XRay, xray
+from locant.xray.measure import groups
 from locant.xray.metric import Metric
 from locant.xray.parts import open_parts
 
@@ -249,3 +250,18 @@ def test_bias_only_models_have_a_fixed_push_at_their_input(gpt2):
 def test_more_seeds_change_only_what_is_drawn(gpt2):
     other = xray(tiny_gpt2(), text=tokens(), quick=True, seed=5).to_dict()["metrics"]
     assert other["M4.layer.0.position_share"] == gpt2.to_dict()["metrics"]["M4.layer.0.position_share"]
+
+
+def test_layers_are_taken_in_portions_that_fit_into_memory(gpt2, monkeypatch):
+    assert list(groups((0, 1, 2, 5), 8192)) == [(0, 1), (2, 5)]
+    assert list(groups((0, 1, 2), 1 << 20)) == [(0,), (1,), (2,)]
+    monkeypatch.setattr("locant.xray.measure.PER_PASS", 32)  # one layer at a time
+    told = []
+    found = xray(tiny_gpt2(), text=tokens(), quick=True, tell=lambda what, *_: told.append(what))
+    assert "depth of layers 1 to 1" in told
+    assert found.to_dict()["metrics"] == gpt2.to_dict()["metrics"]
+
+
+def test_the_raw_stream_is_moved_to_its_end():
+    metrics = xray(tiny_gpt2(), text=tokens(), quick=True, space="raw").to_dict()["metrics"]
+    assert {"M5.layer.0.size", "M5.layer.2.size"} <= set(metrics)

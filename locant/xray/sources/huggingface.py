@@ -6,6 +6,8 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,9 @@ def from_gguf(path: Path, name: str) -> Source:
     with path.open("rb") as file:
         if (magic := file.read(4)) != b"GGUF":
             raise ValueError(f"expected a GGUF file, was: {path} that begins with {magic!r}")
-    return _load(str(path.parent), name, "GGUF file", {"gguf_file": path.name}, False, _stamp([path]))
+    library()
+    with _no_bar():
+        return _load(str(path.parent), name, "GGUF file", {"gguf_file": path.name}, False, _stamp([path]))
 
 
 def from_model(model: Any, words: Words | None = None) -> Source:
@@ -209,6 +213,18 @@ def _quiet(transformers: Any) -> Iterator[None]:
 
 
 @contextmanager
+def _no_bar() -> Iterator[None]:
+    """No bar of the tensors that are converted: transformers has no switch for this one."""
+    reading: Any = import_module("transformers.modeling_gguf_pytorch_utils")
+    bar = reading.tqdm
+    reading.tqdm = partial(bar, disable=True)
+    try:
+        yield
+    finally:
+        reading.tqdm = bar
+
+
+@contextmanager
 def _one_line(name: str) -> Iterator[None]:
     """Whatever the loaders say about a file that they cannot read becomes one clear line."""
     from safetensors import SafetensorError
@@ -222,6 +238,9 @@ def _one_line(name: str) -> Iterator[None]:
         wanted = "minilm, smollm2, an existing path or an id on the hub that can be reached"
         raise ValueError(f"expected {wanted}, was: {name} ({_first(error)})") from None
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, EOFError) as error:
+        if "trust_remote_code" in str(error):
+            told = f"expected a model whose code is part of transformers, was: {name}, which brings code of its own"
+            raise ValueError(f"{told}; that is never run") from None
         raise ValueError(f"expected a model that transformers can read, was: {name}: {_first(error)}") from error
 
 

