@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from locant.encodings.base import MaskMod, Pairs, ScoreMod
+from locant.encodings.pairwise import added
 
 
 class Visibility(NamedTuple):
@@ -90,13 +91,17 @@ def sdpa(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: R
     _check_unread(read)
     mask = see.mask
     if mod is not None:
-        b, h, i, j = grids(pairs.q.shape[0], pairs.q.shape[1], pairs.q.shape[-2], pairs.k.shape[-2], pairs.q.device)
+        batch, heads, queries, keys = *pairs.q.shape[:3], pairs.k.shape[-2]
         dtype = torch.promote_types(pairs.q.dtype, torch.float32)
-        bias = mod(torch.zeros((), dtype=dtype, device=pairs.q.device), b, h, i, j)
-        hidden = ~mask if mask is not None else (j > i if see.causal else None)
-        mask = bias if hidden is None else bias.masked_fill(hidden, -torch.inf)
-        # The fused kernels take 2 or 4 dimensions; with 3 everything would be written out, without a word.
-        mask = mask.expand(*(1,) * (4 - mask.ndim), *mask.shape[:-2], pairs.q.shape[-2], pairs.k.shape[-2])
+        # Four dimensions, as the fused kernels take: with three, all would be written out without a word.
+        bias = added(mod, batch, heads, queries, keys, torch.zeros((), dtype=dtype, device=pairs.q.device))
+        if mask is not None:
+            mask = bias.masked_fill(~mask, -torch.inf)
+        elif see.causal:
+            future = torch.ones(queries, keys, dtype=torch.bool, device=pairs.q.device).triu(keys - queries + 1)
+            mask = bias.masked_fill(future, -torch.inf)
+        else:
+            mask = bias
         # The fused kernels take a mask of the queries' type only; the sum of score and bias is float32 inside.
         mask = _from_the_top(mask).to(pairs.q.dtype) if mask.dtype != pairs.q.dtype else mask
     causal = see.causal and mask is None

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from locant.encodings.base import Pairs, PositionalEncoding, ScoreMod
 from locant.encodings.once import eager, once
-from locant.model.attend import Read, Visibility, grids, sdpa
+from locant.encodings.pairwise import added
+from locant.model.attend import Read, Visibility, sdpa
 from locant.model.blockwise import by_distance, by_position, fused, of_band, of_parts
 
 LEAST = 256  # queries below which one block is all there is, and nothing learned is worth a gradient of its own
@@ -42,12 +43,11 @@ class Later:
     def part(self, start: int, stop: int) -> Tensor:
         """What the scores of queries ``start .. stop - 1`` with keys below ``stop`` get: ``[head, query, key]``."""
         q, k, q_positions, k_positions = self.pairs[:4]
-        some = self.pairs._replace(q=q[:1, :, start:stop].detach(), k=k[:1, :, :stop].detach(), content=None,
-                                   q_positions=q_positions[:, start:stop], k_positions=k_positions[:, :stop])  # fmt: skip
+        some = self.pairs._replace(q=q[:1, :, start:stop].detach(), k=k[:1, :, :stop].detach(),
+                                   q_positions=q_positions[:, start:stop], k_positions=k_positions[:, :stop],
+                                   content=None)  # fmt: skip
         zero = torch.zeros((), dtype=torch.promote_types(q.dtype, torch.float32), device=q.device)
-        return self._mod(some)(zero, *grids(1, q.shape[1], stop - start, stop, q.device)).expand(1, q.shape[1], -1, -1)[
-            0
-        ]
+        return added(self._mod(some), 1, q.shape[1], stop - start, stop, zero).expand(1, q.shape[1], -1, -1)[0]
 
 
 def blocks(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: Read | None = None) -> Tensor:
