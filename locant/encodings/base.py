@@ -67,8 +67,7 @@ class PositionalEncoding(nn.Module):
     limit: first position that cannot be represented; None if there is none.
     shift_invariant: attention stays the same when all positions move by one amount.
     additive: ``score_mod`` only adds to the score, whatever the score is. Fused attention needs that.
-    by_distance: what it adds follows from the head and the distance alone, by the same formula for every pair. Between
-        consecutive positions the scores of the last query then tell those of all.
+    by_distance: what it adds follows from head and distance alone; at consecutive positions the last query has it all.
     by_position: what it adds follows from the head and the two positions alone; not needed beside ``by_distance``.
     reads_keys: keys are multiplied with vectors of its own, so it is not shift-invariant where another part has rotated
         them before.
@@ -195,9 +194,9 @@ class Chain(PositionalEncoding):
         return tokens
 
     def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
-        first = next((index for index, part in enumerate(self.parts) if part.defines("embed")), 0)
-        x = self.parts[first].look_up(table, tokens, positions)
-        for part in self.parts[first + 1 :]:
+        first, *others = [part for part in self.parts if part.defines("embed")] or [self.parts[0]]
+        x = first.look_up(table, tokens, positions)
+        for part in others:
             x = part.embed(x, positions)
         return x
 
@@ -247,9 +246,7 @@ class Chain(PositionalEncoding):
 
     def layer(self, index: int) -> PositionalEncoding:
         parts = [part.layer(index) for part in self.parts]
-        if all(new is old for new, old in zip(parts, self.parts, strict=True)):
-            return self
-        return Chain(*parts)
+        return self if all(new is old for new, old in zip(parts, self.parts, strict=True)) else Chain(*parts)
 
     def defines(self, hook: str) -> bool:
         return any(part.defines(hook) for part in self.parts)
