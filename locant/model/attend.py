@@ -5,13 +5,15 @@ runs the same score functions in FlexAttention, which cannot train on CPU.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from locant.encodings.base import MaskMod, Pairs, ScoreMod
+from locant.encodings.once import eager
 from locant.encodings.pairwise import added
 
 
@@ -115,7 +117,10 @@ def _from_the_top(bias: Tensor) -> Tensor:
 
 
 def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: Read | None = None) -> Tensor:
-    """FlexAttention with the same functions. Raises ValueError on CPU if a gradient is asked for (not implemented)."""
+    """FlexAttention with the same functions, compiled on a GPU, where it would else write everything out.
+
+    Raises ValueError on CPU if a gradient is asked for (not implemented).
+    """
     _check_unread(read)
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
@@ -123,9 +128,16 @@ def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: R
         raise ValueError("expected no gradient, as FlexAttention has none on CPU, was: a call that needs one")
     batch, _, queries = pairs.q.shape[:3]
     mask = create_block_mask(see.mask_mod, batch, None, queries, pairs.k.shape[-2], device=str(pairs.q.device))
-    out = flex_attention(pairs.q, pairs.k, v, score_mod=mod, block_mask=mask, scale=pairs.scale)
+    call: Callable[..., Any] = _compiled(flex_attention) if pairs.q.is_cuda and eager() else flex_attention
+    out = call(pairs.q, pairs.k, v, score_mod=mod, block_mask=mask, scale=pairs.scale)
     assert isinstance(out, Tensor)
     return out
+
+
+@lru_cache
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = torch.compile(function, dynamic=False)
+    return compiled
 
 
 def _check_unread(read: Read | None) -> None:

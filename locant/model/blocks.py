@@ -13,8 +13,9 @@ from torch import Tensor
 from locant.encodings.base import Pairs, PositionalEncoding, ScoreMod
 from locant.encodings.once import eager, once
 from locant.encodings.pairwise import added
-from locant.model.attend import Read, Visibility, sdpa
+from locant.model.attend import Read, Visibility, flex, sdpa
 from locant.model.blockwise import by_distance, by_position, fused, of_band, of_parts
+from locant.model.selfcheck import trusted
 
 LEAST = 256  # queries below which one block is all there is, and nothing learned is worth a gradient of its own
 MOST = 768  # queries from which PyTorch's causal attention is faster than blocks with nothing to add
@@ -54,9 +55,12 @@ def blocks(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read:
     """``sdpa`` in blocks of queries, where that is right: on CPU, causal, ``mod`` None or following from positions.
 
     Everywhere else (documents, caches, gaps, other devices, compiled graphs) it is ``sdpa`` itself, and so it is where
-    that is faster: short sequences, and long ones without ``mod``.
+    that is faster: short sequences, and long ones without ``mod``. On a GPU, where it has not been tested, scores that
+    follow from positions go to FlexAttention, if that is found to be right there; a warning tells if it is not.
     """
     q, k, time = pairs.q, pairs.k, pairs.q.shape[-2]
+    if q.is_cuda and isinstance(mod, Later) and eager() and trusted(q.device):
+        return flex(pairs, v, see, mod.encoding.score_mod(pairs), read)
     if read is not None or not _serve(pairs, see, mod):
         return sdpa(pairs, v, see, mod, read)
     if not isinstance(mod, Later):
