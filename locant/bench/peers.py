@@ -1,9 +1,11 @@
 """Rotary embeddings of other packages, applied to the same queries and keys. Those that are not installed are named."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,13 +15,19 @@ from locant.bench.attention import Heads
 Rotate = Callable[[], tuple[Tensor, Tensor]]
 
 
+def _imported(name: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what they use that PyTorch is to drop
+        return import_module(name)
+
+
 def _rotary_embedding_torch(given: Heads) -> Rotate:
-    peer = import_module("rotary_embedding_torch").RotaryEmbedding(given.q.shape[-1])
+    peer = _imported("rotary_embedding_torch").RotaryEmbedding(given.q.shape[-1])
     return lambda: (peer.rotate_queries_or_keys(given.q), peer.rotate_queries_or_keys(given.k))
 
 
 def _x_transformers(given: Heads) -> Rotate:
-    package = import_module("x_transformers.x_transformers")
+    package = _imported("x_transformers.x_transformers")
     # Once per forward pass of the model, as the package does it; not part of what is timed.
     freqs, scale = package.RotaryEmbedding(given.q.shape[-1]).forward_from_seq_len(given.q.shape[-2])
     turn = partial(package.apply_rotary_pos_emb, freqs=freqs, scale=scale)
@@ -27,7 +35,7 @@ def _x_transformers(given: Heads) -> Rotate:
 
 
 def _transformers(given: Heads) -> Rotate:
-    apply = import_module("transformers.models.llama.modeling_llama").apply_rotary_pos_emb
+    apply = _imported("transformers.models.llama.modeling_llama").apply_rotary_pos_emb
     pairs = given.q.shape[-1] // 2
     speeds = 10_000.0 ** (-torch.arange(pairs) / pairs)
     angle = (given.layout.positions[..., None] * speeds).repeat(1, 1, 2)

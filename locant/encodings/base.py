@@ -67,8 +67,7 @@ class PositionalEncoding(nn.Module):
     limit: first position that cannot be represented; None if there is none.
     shift_invariant: attention stays the same when all positions move by one amount.
     additive: ``score_mod`` only adds to the score, whatever the score is. Fused attention needs that.
-    by_distance: what it adds follows from the head and the distance alone, by the same formula for every pair. Between
-        consecutive positions the scores of the last query then tell those of all.
+    by_distance: what it adds follows from head and distance alone; at consecutive positions the last query has it all.
     by_position: what it adds follows from the head and the two positions alone; not needed beside ``by_distance``.
     reads_keys: keys are multiplied with vectors of its own, so it is not shift-invariant where another part has rotated
         them before.

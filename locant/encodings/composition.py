@@ -41,9 +41,9 @@ class Chain(PositionalEncoding):
         return tokens
 
     def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
-        first = next((index for index, part in enumerate(self.parts) if part.defines("embed")), 0)
-        x = self.parts[first].look_up(table, tokens, positions)
-        for part in self.parts[first + 1 :]:
+        first, *others = [part for part in self.parts if part.defines("embed")] or [self.parts[0]]
+        x = first.look_up(table, tokens, positions)
+        for part in others:
             x = part.embed(x, positions)
         return x
 

@@ -57,7 +57,21 @@ def adding(bias: Tensor) -> ScoreMod:
     def add(score: Tensor, b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
         return score + (bias[0][h, i, j] if bias.shape[0] == 1 else bias[b, h, i, j]).to(score.dtype)
 
+    add.bias = bias  # type: ignore[attr-defined]
     return add
+
+
+def added(mod: ScoreMod, batch: int, heads: int, queries: int, keys: int, zero: Tensor) -> Tensor:
+    """All that an additive ``mod`` adds to scores, broadcast to ``[1 or batch, head, query, key]``.
+
+    zero: the score that it is added to, which gives the dtype and the device.
+    """
+    bias = getattr(mod, "bias", None)  # of ``adding``, whose numbers need not be picked one by one
+    if bias is None:
+        sizes = enumerate((batch, heads, queries, keys))
+        bias = mod(zero, *(torch.arange(n, device=zero.device).view([-1] + [1] * (3 - axis)) for axis, n in sizes))
+    bias = bias.to(zero.dtype)
+    return bias.expand(*(1,) * (4 - bias.ndim), *bias.shape[:-2], queries, keys)
 
 
 def between(take: Callable[[Tensor], Tensor], index: Tensor) -> Tensor:

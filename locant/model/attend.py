@@ -5,13 +5,16 @@ runs the same score functions in FlexAttention, which cannot train on CPU.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from locant.encodings.base import MaskMod, Pairs, ScoreMod
+from locant.encodings.once import eager
+from locant.encodings.pairwise import added
 
 
 class Visibility(NamedTuple):
@@ -90,13 +93,17 @@ def sdpa(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: R
     _check_unread(read)
     mask = see.mask
     if mod is not None:
-        b, h, i, j = grids(pairs.q.shape[0], pairs.q.shape[1], pairs.q.shape[-2], pairs.k.shape[-2], pairs.q.device)
+        batch, heads, queries, keys = *pairs.q.shape[:3], pairs.k.shape[-2]
         dtype = torch.promote_types(pairs.q.dtype, torch.float32)
-        bias = mod(torch.zeros((), dtype=dtype, device=pairs.q.device), b, h, i, j)
-        hidden = ~mask if mask is not None else (j > i if see.causal else None)
-        mask = bias if hidden is None else bias.masked_fill(hidden, -torch.inf)
-        # The fused kernels take 2 or 4 dimensions; with 3 everything would be written out, without a word.
-        mask = mask.expand(*(1,) * (4 - mask.ndim), *mask.shape[:-2], pairs.q.shape[-2], pairs.k.shape[-2])
+        # Four dimensions, as the fused kernels take: with three, all would be written out without a word.
+        bias = added(mod, batch, heads, queries, keys, torch.zeros((), dtype=dtype, device=pairs.q.device))
+        if mask is not None:
+            mask = bias.masked_fill(~mask, -torch.inf)
+        elif see.causal:
+            future = torch.ones(queries, keys, dtype=torch.bool, device=pairs.q.device).triu(keys - queries + 1)
+            mask = bias.masked_fill(future, -torch.inf)
+        else:
+            mask = bias
         # The fused kernels take a mask of the queries' type only; the sum of score and bias is float32 inside.
         mask = _from_the_top(mask).to(pairs.q.dtype) if mask.dtype != pairs.q.dtype else mask
     causal = see.causal and mask is None
@@ -110,7 +117,10 @@ def _from_the_top(bias: Tensor) -> Tensor:
 
 
 def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: Read | None = None) -> Tensor:
-    """FlexAttention with the same functions. Raises ValueError on CPU if a gradient is asked for (not implemented)."""
+    """FlexAttention with the same functions, compiled on a GPU, where it would else write everything out.
+
+    Raises ValueError on CPU if a gradient is asked for (not implemented).
+    """
     _check_unread(read)
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
@@ -118,9 +128,16 @@ def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: R
         raise ValueError("expected no gradient, as FlexAttention has none on CPU, was: a call that needs one")
     batch, _, queries = pairs.q.shape[:3]
     mask = create_block_mask(see.mask_mod, batch, None, queries, pairs.k.shape[-2], device=str(pairs.q.device))
-    out = flex_attention(pairs.q, pairs.k, v, score_mod=mod, block_mask=mask, scale=pairs.scale)
+    call: Callable[..., Any] = _compiled(flex_attention) if pairs.q.is_cuda and eager() else flex_attention
+    out = call(pairs.q, pairs.k, v, score_mod=mod, block_mask=mask, scale=pairs.scale)
     assert isinstance(out, Tensor)
     return out
+
+
+@lru_cache
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = torch.compile(function, dynamic=False)
+    return compiled
 
 
 def _check_unread(read: Read | None) -> None:

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from locant.encodings.base import Pairs, PositionalEncoding, ScoreMod
 from locant.encodings.once import eager, once
-from locant.model.attend import Read, Visibility, grids, sdpa
+from locant.encodings.pairwise import added
+from locant.model.attend import Read, Visibility, flex, sdpa
 from locant.model.blockwise import by_distance, by_position, fused, of_band, of_parts
+from locant.model.selfcheck import trusted
 
 LEAST = 256  # queries below which one block is all there is, and nothing learned is worth a gradient of its own
 MOST = 768  # queries from which PyTorch's causal attention is faster than blocks with nothing to add
@@ -42,22 +44,23 @@ class Later:
     def part(self, start: int, stop: int) -> Tensor:
         """What the scores of queries ``start .. stop - 1`` with keys below ``stop`` get: ``[head, query, key]``."""
         q, k, q_positions, k_positions = self.pairs[:4]
-        here, there = q_positions[:, start:stop], k_positions[:, :stop]
-        some = self.pairs._replace(q=q[:1, :, start:stop].detach(), k=k[:1, :, :stop].detach(), q_positions=here,
-                                   k_positions=there, content=None)  # fmt: skip
+        some = self.pairs._replace(q=q[:1, :, start:stop].detach(), k=k[:1, :, :stop].detach(),
+                                   q_positions=q_positions[:, start:stop], k_positions=k_positions[:, :stop],
+                                   content=None)  # fmt: skip
         zero = torch.zeros((), dtype=torch.promote_types(q.dtype, torch.float32), device=q.device)
-        return self._mod(some)(zero, *grids(1, q.shape[1], stop - start, stop, q.device)).expand(1, q.shape[1], -1, -1)[
-            0
-        ]
+        return added(self._mod(some), 1, q.shape[1], stop - start, stop, zero).expand(1, q.shape[1], -1, -1)[0]
 
 
 def blocks(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: Read | None = None) -> Tensor:
     """``sdpa`` in blocks of queries, where that is right: on CPU, causal, ``mod`` None or following from positions.
 
     Everywhere else (documents, caches, gaps, other devices, compiled graphs) it is ``sdpa`` itself, and so it is where
-    that is faster: short sequences, and long ones without ``mod``.
+    that is faster: short sequences, and long ones without ``mod``. On a GPU, where it has not been tested, scores that
+    follow from positions go to FlexAttention, if that is found to be right there; a warning tells if it is not.
     """
     q, k, time = pairs.q, pairs.k, pairs.q.shape[-2]
+    if q.is_cuda and isinstance(mod, Later) and eager() and trusted(q.device):
+        return flex(pairs, v, see, mod.encoding.score_mod(pairs), read)
     if read is not None or not _serve(pairs, see, mod):
         return sdpa(pairs, v, see, mod, read)
     if not isinstance(mod, Later):
