@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from locant.lab.executors import Event, Job, cores, execute
+from locant.lab.executors import Event, Job, execute
 from locant.lab.plan import Plan, make
 from locant.lab.records import export
 from locant.lab.run import Run
@@ -68,7 +68,7 @@ def compare(settings: Settings, watcher: Watcher | None = None) -> dict[str, Any
 
 def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher) -> tuple[Results, list[dict[str, Any]]]:
     """Results of all runs by id, trained where missing, and those that failed."""
-    settings, results, failed = plan.settings, {}, []
+    settings, choices, results, failed = plan.settings, plan.settled.choices, {}, []
     for run in runs:
         if (result := RunFolder(settings.out, run).result()) is not None:
             results[run.id] = result
@@ -77,7 +77,8 @@ def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher) -> tuple[Results, 
     builders = str(settings.builders) if settings.builders else None
     jobs = [
         # runs that choose a learning rate are of no further interest
-        Job(asdict(run), sources[run.problem], str(settings.out), builders, settings.snapshots * (run.part == "test"))
+        Job(asdict(run), sources[run.problem], str(settings.out), builders, settings.snapshots * (run.part == "test"),
+            {"allocator": choices.allocator, "workers": choices.workers})
         for run in runs if run.id not in results
     ]  # fmt: skip
 
@@ -91,7 +92,7 @@ def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher) -> tuple[Results, 
         watcher.happened(event)
 
     if jobs:
-        execute(jobs, settings.workers or cores(), listen)
+        execute(jobs, choices.workers, listen)
     return {run.id: results[run.id] for run in runs if run.id in results}, failed
 
 

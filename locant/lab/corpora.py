@@ -1,8 +1,6 @@
 """Byte-level text to train and test on: two corpora that every CPython carries, files, folders and data sets."""
 
-import ast
 import codecs
-import gc
 import hashlib
 import os
 import platform
@@ -13,12 +11,13 @@ import tempfile
 import tokenize
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from locant.lab.docstrings import docstrings, no_collector
 
 CODE_BYTES = 4_000_000
 RECIPE = 1  # part of the cache key: raise it when the same interpreter would yield other bytes
@@ -233,50 +232,15 @@ def _prose() -> bytes:
 
     texts: dict[str, None] = {}
     help_topics = [topics[key] for key in sorted(topics)]
-    with _no_collector():
+    with no_collector():
         for path, source in _library_files():
             # Help topics stand at their file's place, so that the test text is not made of them alone.
             if path > "pydoc_data" and help_topics:
                 texts.update(dict.fromkeys(help_topics))
                 help_topics = []
-            texts.update(dict.fromkeys(_docstrings(source)))
+            texts.update(dict.fromkeys(docstrings(source)))
     texts.update(dict.fromkeys(help_topics))
     return "\n\n".join(text.strip() for text in texts).encode()
-
-
-def _docstrings(source: str) -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the library's own source is warned for is not the user's concern
-        tree = ast.parse(source)
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = [node for node in _blocks(tree) if isinstance(node, documented) and node.body]
-    for node in sorted(nodes, key=lambda node: node.body[0].lineno):
-        text = ast.get_docstring(node)
-        if text:
-            yield text
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Syntax trees have no cycles, and looking for some among their million nodes takes as long as parsing them."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
-
-
-def _blocks(tree: ast.Module) -> list[ast.AST]:
-    """The nodes that hold statements, breadth first. Four fifths of a tree are expressions, which hold none."""
-    found: list[ast.AST] = [tree]
-    for node in found:  # grows meanwhile
-        for inside in ("body", "orelse", "finalbody", "handlers", "cases"):
-            children = getattr(node, inside, None)
-            if isinstance(children, list):  # the body of a lambda is an expression
-                found += [child for child in children if not isinstance(child, ast.Expr)]
-    return found
 
 
 def _code() -> bytes:

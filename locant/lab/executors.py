@@ -8,12 +8,14 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
+
+from locant.machine.allocator import keep_freed_memory
 
 REPORT_EVERY = 10  # steps between two messages about progress
 GRACE = 5.0  # seconds that a worker gets to leave
@@ -21,13 +23,14 @@ GRACE = 5.0  # seconds that a worker gets to leave
 
 @dataclass(frozen=True)
 class Job:
-    """A run as a worker needs it: plain data, and where the results go."""
+    """A run as a worker needs it: plain data, and where the results go. machine: choices for the process, by name."""
 
     run: dict[str, Any]
     source: dict[str, str]
     out: str
     builders: str | None = None
     snapshots: int = 0
+    machine: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,6 @@ class Worker:
     process: SpawnProcess
     pipe: Connection
     job: Job | None = None
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None]) -> None:
@@ -149,12 +147,14 @@ def work(pipe: Connection, parent: int) -> None:
     _die_with(parent)
     import torch
 
-    torch.set_num_threads(1)  # a part of the numerics: sums are split by thread
     while True:
         try:
             job: Job = pipe.recv()
         except EOFError:
             return
+        torch.set_num_threads(job.run["threads"])  # a part of the numerics: sums are split by thread
+        if job.machine.get("allocator") == "raised":
+            keep_freed_memory()
         pipe.send(perform(job, lambda event: _tell(pipe, event, parent)))
 
 
@@ -172,7 +172,7 @@ def perform(job: Job, tell: Callable[[Event], None]) -> Event:
         extra, _ = load_builders(Path(job.builders) if job.builders else None)
         out = Path(job.out)
         result = train(Run.from_dict(job.run), problem(job.source, out), out, progress=progress, extra=extra,
-                       snapshots=job.snapshots)  # fmt: skip
+                       snapshots=job.snapshots, machine=job.machine)  # fmt: skip
         return Event(job, "done", step=job.run["steps"], result=result)
     except Exception as error:  # any failure of one run must leave the other runs alone
         return Event(job, "failed", error=f"{type(error).__name__}: {' '.join(str(error).split())}")

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from locant.encodings import Builder, build
 from locant.lab.evaluate import by_length, measure
 from locant.lab.problems import Problem
-from locant.lab.run import Run
+from locant.lab.run import LATER, Run
 from locant.lab.store import RunFolder, write_json, write_tensors
+from locant.machine.arithmetic import narrowed, products
 from locant.model import Decoder
 
 BETAS = (0.9, 0.98)
@@ -44,8 +45,9 @@ class Training:
         self.model = Decoder(encoding, width=run.width, heads=run.heads, layers=run.layers, hidden=run.hidden,
                              vocabulary=problem.vocabulary, attention=run.attention)  # fmt: skip
         self.model.reset_parameters(run.seed)
-        matrices = [p for p in self.model.parameters() if p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        self.parameters = list(self.model.parameters())
+        matrices = [p for p in self.parameters if p.ndim > 1]
+        others = [p for p in self.parameters if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": run.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=run.learning_rate, betas=BETAS, fused=True)
         self.done, self.seconds = 0, 0.0
@@ -71,10 +73,12 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = run.learning_rate * rate(self.done, run.steps)
         tokens, targets = self.problem.batch(run.seed, self.done, run.batch, run.context)
-        loss = F.cross_entropy(self.model(tokens).flatten(0, 1), targets.flatten())
+        with narrowed(run.precision):
+            logits = self.model(tokens).float()
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self._clip()
         self.optimiser.step()
         self.done += 1
         self.seconds += time.perf_counter() - started
@@ -82,21 +86,28 @@ class Training:
             raise FloatingPointError(f"expected a finite loss, was: {value} at step {self.done}")
         return value
 
+    def _clip(self) -> None:
+        """``clip_grad_norm_``, without its multiplication by 1 where nothing is clipped."""
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=True)
+        if not norm + 1e-6 <= CLIP:  # that epsilon is torch's; a norm that is not finite goes this way
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, CLIP, norm, foreach=True)
+
     def point(self) -> None:
         """Adds the test value at this step to the curve."""
-        found = measure(self.model, self.problem, self.run.part, self.run.context, CURVE_TOKENS)
+        run = self.run
+        found = measure(self.model, self.problem, run.part, run.context, CURVE_TOKENS, run.precision)
         self.curve.append({"step": self.done, "value": found["value"]})
 
 
 def train(run: Run, problem: Problem, out: Path, *, progress: Progress = lambda done, loss: None,
           checkpoint_seconds: float = 10.0, extra: dict[str, Builder] | None = None,
-          snapshots: int = 0) -> dict[str, Any]:  # fmt: skip
+          snapshots: int = 0, machine: Mapping[str, Any] | None = None) -> dict[str, Any]:  # fmt: skip
     """Trains a run to its end, from the last checkpoint if there is one, and records the result.
 
     Every checkpoint holds all that the rest of the run depends on, so that a run which was killed ends with the very
     numbers of one that was not. ``snapshots``: how often the weights are kept, evenly over the steps; the last are
-    those of the trained model, and with more than one the first are those of the start. Returns the result, which is
-    also in ``result.json``.
+    those of the trained model, and with more than one the first are those of the start. machine: choices that the
+    record is to name beside the run's own. Returns the result, which is also in ``result.json``.
     """
     folder = RunFolder(out, run)
     if (found := folder.result()) is not None:
@@ -109,7 +120,7 @@ def train(run: Run, problem: Problem, out: Path, *, progress: Progress = lambda 
     if training.done == 0 and 0 in kept:
         folder.keep(0, training.model.state_dict())
     saved = time.monotonic()
-    with folder.metrics.open("a", encoding="utf-8") as metrics:
+    with products(run.gemm), folder.metrics.open("a", encoding="utf-8") as metrics:
         while training.done < run.steps:
             loss = training.step()
             progress(training.done, loss)
@@ -123,7 +134,8 @@ def train(run: Run, problem: Problem, out: Path, *, progress: Progress = lambda 
             if time.monotonic() - saved > checkpoint_seconds and training.done < run.steps:
                 training.save()
                 saved = time.monotonic()
-    return _finish(training)
+    with products(run.gemm):
+        return _finish(training, machine or {})
 
 
 def _snapshot_steps(steps: int, count: int) -> set[int]:
@@ -137,12 +149,12 @@ def _log(metrics: TextIO, **line: float) -> None:
     metrics.flush()
 
 
-def _finish(training: Training) -> dict[str, Any]:
+def _finish(training: Training, machine: Mapping[str, Any]) -> dict[str, Any]:
     run, model = training.run, training.model
-    lengths = by_length(model, training.problem, run.part, run.eval_lengths, run.eval_tokens)
+    lengths = by_length(model, training.problem, run.part, run.eval_lengths, run.eval_tokens, run.precision)
     value = next((row["value"] for row in lengths if row["length"] == run.context), None)
     if value is None:
-        value = measure(model, training.problem, run.part, run.context, run.eval_tokens)["value"]
+        value = measure(model, training.problem, run.part, run.context, run.eval_tokens, run.precision)["value"]
     result = {
         "id": run.id,
         "run": asdict(run),
@@ -152,6 +164,7 @@ def _finish(training: Training) -> dict[str, Any]:
         "curve": training.curve,
         "parameters": sum(p.numel() for p in model.parameters()),
         "attention": model.attention,
+        "choices": {**{name: getattr(run, name) for name in LATER}, "attention": model.attention, **machine},
         "seconds": training.seconds,
         "tokens_per_second": run.tokens / training.seconds,
         "torch": torch.__version__,

@@ -87,7 +87,7 @@ class TestDocument:
     def test_files(self, compared):
         made, document = compared
         assert sorted(os.listdir(made.out)) == [
-            ".lock", "comparison.json", "data", "locant.json", "measurements.parquet", "records.parquet", "report.html",
+            ".lock", "choices.json", "comparison.json", "data", "locant.json", "measurements.parquet", "records.parquet", "report.html",
             "report.md", "runs"
         ]  # fmt: skip
         assert sorted(os.listdir(made.out / "runs")) == sorted(run["id"] for run in document["runs"])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from lab.support_lab import a_run, text, timeless
 
-from locant.lab.executors import Event, Job, Worker, _environment, _news, cores, execute, perform
+from locant.lab.executors import Event, Job, Worker, _environment, _news, execute, perform
 from locant.lab.store import RunFolder, write_tensors
 from locant.lab.train import train
 
@@ -73,10 +73,6 @@ def test_variables_are_set_back():
     assert before == ("1", "7")
     assert "LOCANT_TEST" not in os.environ
     assert os.environ.get("OMP_NUM_THREADS") != "7"
-
-
-def test_cores():
-    assert 1 <= cores() <= os.cpu_count()
 
 
 class Gone:
