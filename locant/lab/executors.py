@@ -54,15 +54,17 @@ class Worker:
     job: Job | None = None
 
 
-def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None]) -> None:
+def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None], crew: Sequence[Worker] = ()) -> None:
     """Runs the jobs in their order on ``workers`` processes and tells ``listen`` of everything that happens.
 
+    crew: workers that are there already; they are dismissed at the end as the others are.
     A job that fails, or whose process is killed, is reported as failed and the others go on. An exception in
     ``listen``, such as Ctrl-C, ends the workers; their last checkpoints stay.
     """
-    waiting, team = deque(jobs), []
+    waiting, team = deque(jobs), list(crew)
     try:
-        team = [_hire() for _ in range(min(workers, len(jobs)))]
+        while len(team) < min(workers, len(jobs)):
+            team.append(_hire())
         while waiting or any(worker.job for worker in team):
             for index, worker in enumerate(team):
                 if worker.job is None and waiting:
@@ -78,9 +80,20 @@ def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None]) 
                     for event in _news(worker):
                         listen(event)
     finally:
-        for worker in team:
-            worker.process.terminate()
-            worker.process.join(GRACE)
+        dismiss(team)
+
+
+def hire(count: int) -> list[Worker]:
+    """So many workers, who get ready while whoever hired them prepares the jobs."""
+    return [_hire() for _ in range(count)]
+
+
+def dismiss(team: Sequence[Worker]) -> None:
+    """Ends the workers, whatever they are at."""
+    for worker in team:
+        worker.process.terminate()
+    for worker in team:
+        worker.process.join(GRACE)
 
 
 def _hire() -> Worker:
@@ -146,6 +159,9 @@ def work(pipe: Connection, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     _die_with(parent)
     import torch
+
+    import locant.lab.plan
+    import locant.lab.train  # noqa: F401  what the first job needs
 
     while True:
         try:

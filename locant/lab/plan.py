@@ -134,7 +134,7 @@ def problem(source: dict[str, str], out: Path) -> Problem:
     return Text(source["name"], parts["train"], parts["test"])
 
 
-def make(settings: Settings) -> Plan:
+def make(settings: Settings, settled: Settled | None = None) -> Plan:
     """The plan of a comparison. Raises ValueError for whatever cannot be trained as asked, before anything is."""
     out, extra = settings.out, load_builders(settings.builders)
     size = Size(settings.width, settings.heads, settings.layers, _columns(settings), settings.context, settings.batch)
@@ -147,7 +147,7 @@ def make(settings: Settings) -> Plan:
         for encoding in settings.encodings:
             goal = None if encoding == settings.reference else target
             fitted[name, encoding] = fit(encoding, settings.match, size, vocabulary, goal, extra[0])
-    plan = Plan(settings, found, fitted, {}, extra[1], settle(settings))
+    plan = Plan(settings, found, fitted, {}, extra[1], settled or settle(settings))
     known = _timings(plan, extra[0]) if budget.unit == "seconds" else {}
     for key, model in fitted.items():
         plan.steps[key] = budget.steps(tokens_per_step=settings.batch * settings.context,

@@ -109,8 +109,8 @@ def _ways(measured: Measured, forced: Mapping[str, Any]) -> dict[str, str]:
     best = {gemm: _attention_for(measured, arithmetic, forced) for gemm, arithmetic in arithmetics.items()}
     gemm = next(iter(best))
     if "medium" in best and gemm == "plain":
-        times = [_time(measured, best[name], name) for name in ("plain", "medium")]
-        if times[0] is not None and times[1] is not None and times[1] <= times[0] / GEMM_MARGIN:
+        plain, medium = (_times(measured, best[name], name) for name in ("plain", "medium"))
+        if plain and medium and _mean(medium) <= _mean(plain) / GEMM_MARGIN and _nowhere_slower(medium, plain):
             gemm = "medium"
     return {"attention": best[gemm], "gemm": gemm}
 
@@ -127,11 +127,19 @@ def _attention_for(measured: Measured, arithmetic: str, forced: Mapping[str, Any
     if not fused or not dense:
         return "fused"
     faster = _mean(dense) <= _mean(fused) / ATTENTION_MARGIN
-    return "dense" if faster and all(dense[kind] <= WORST * fused[kind] for kind in fused) else "fused"
+    return "dense" if faster and _nowhere_slower(dense, fused) else "fused"
+
+
+def _nowhere_slower(times: Mapping[str, float], others: Mapping[str, float]) -> bool:
+    return all(time <= WORST * others[kind] for kind, time in times.items())
+
+
+def _times(measured: Measured, attention: str, arithmetic: str) -> Mapping[str, float]:
+    return measured.times.get(f"{'dense' if attention == 'dense' else 'fused'}/{arithmetic}", {})
 
 
 def _time(measured: Measured, attention: str, arithmetic: str) -> float | None:
-    found = measured.times.get(f"{'dense' if attention == 'dense' else 'fused'}/{arithmetic}")
+    found = _times(measured, attention, arithmetic)
     return _mean(found) if found else None
 
 

@@ -7,6 +7,7 @@ import platform
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -140,4 +141,5 @@ def _write(path: Path, measured: Measured) -> None:
         partial.write_text(json.dumps(asdict(measured), allow_nan=False))
         os.replace(partial, path)
     except OSError:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()

@@ -52,19 +52,21 @@ def shortened(shape: Shape) -> Shape:
     return Shape(heads * head_width, heads, shape.context, batch, shape.vocabulary)
 
 
-def step(shape: Shape, kind: str, attention: str, arithmetic: str) -> Callable[[], object]:
-    """Forward, backward and no update: what an optimiser does is the same in all of them."""
+def step(shape: Shape, kind: str, attention: str, arithmetic: str) -> Callable[[], float]:
+    """Forward, backward and no update: what an optimiser does is the same in all of them. The call returns the loss."""
     model = decoder(KINDS[kind], shape.width, shape.heads, 1, shape.context, shape.vocabulary,
                     attention="auto" if attention == "fused" else attention)  # fmt: skip
     draw = torch.Generator().manual_seed(0)
     tokens = torch.randint(shape.vocabulary, (shape.batch, shape.context), generator=draw)
 
-    def call() -> None:
+    def call() -> float:
         with products("medium" if arithmetic == "medium" else "plain"):
             with narrowed("bf16" if arithmetic == "bf16" else "fp32"):
                 logits = model(tokens).float()
-            F.cross_entropy(logits.flatten(0, 1), tokens.flatten()).backward()
+            loss = F.cross_entropy(logits.flatten(0, 1), tokens.flatten())
+            loss.backward()
         model.zero_grad(set_to_none=True)
+        return loss.item()
 
     return call
 
