@@ -15,6 +15,7 @@ from locant.lab.settings import Settings
 from locant.lab.settle import settle
 from locant.lab.store import RunFolder, clear_partials, open_results, write_atomically, write_json
 from locant.lab.summary import Results, summarise
+from locant.lab.together import groups
 
 
 class Watcher(Protocol):
@@ -83,11 +84,16 @@ def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher,
     watcher.planned(plan, runs, dict(results))
     sources = {experiment.problem.name: experiment.source for experiment in plan.experiments}
     builders = str(settings.builders) if settings.builders else None
+    ordered = longest_first(plan, runs)
+    if plan.settled.stacking == "stacked":
+        each = groups(settings.out, ordered)
+    else:
+        each = [[run] for run in ordered if run.id not in results]
     jobs = [
         # runs that choose a learning rate are of no further interest
         Job(asdict(run), sources[run.problem], str(settings.out), builders, settings.snapshots * (run.part == "test"),
-            {"allocator": choices.allocator, "workers": choices.workers})
-        for run in longest_first(plan, runs) if run.id not in results
+            {"allocator": choices.allocator, "workers": choices.workers}, tuple(asdict(other) for other in more))
+        for run, *more in each
     ]  # fmt: skip
 
     def listen(event: Event) -> None:
@@ -101,6 +107,8 @@ def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher,
 
     if jobs:
         execute(jobs, choices.workers, listen, crew)
+    else:
+        dismiss(crew)
     return {run.id: results[run.id] for run in runs if run.id in results}, failed
 
 

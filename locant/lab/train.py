@@ -1,12 +1,11 @@
 """The one training loop: the same for every encoding, and the same again after a kill."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -33,6 +32,13 @@ def rate(step: int, steps: int) -> float:
     """Share of the peak learning rate at a step from 0: a linear rise, then half a cosine down to 0."""
     rise = max(1, round(WARM_UP * steps))
     return min((step + 1) / rise, 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def finite(loss: float, step: int) -> float:
+    """The loss. Raises FloatingPointError if it is not finite."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"expected a finite loss, was: {loss} at step {step}")
+    return loss
 
 
 class Training:
@@ -82,15 +88,31 @@ class Training:
         self.optimiser.step()
         self.done += 1
         self.seconds += time.perf_counter() - started
-        if not math.isfinite(value := loss.item()):
-            raise FloatingPointError(f"expected a finite loss, was: {value} at step {self.done}")
-        return value
+        return finite(loss.item(), self.done)
 
     def _clip(self) -> None:
         """``clip_grad_norm_``, without its multiplication by 1 where nothing is clipped."""
         norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=True)
         if not norm + 1e-6 <= CLIP:  # that epsilon is torch's; a norm that is not finite goes this way
             torch.nn.utils.clip_grads_with_norm_(self.parameters, CLIP, norm, foreach=True)
+
+    def begin(self, snapshots: int) -> None:
+        """Keeps the weights of the start, if they are to be kept and this is it."""
+        if self.done == 0 and 0 in _snapshot_steps(self.run.steps, snapshots):
+            self.folder.keep(0, self.model.state_dict())
+
+    def note(self, loss: float, snapshots: int) -> None:
+        """Writes down what is due after this step: the training loss, a point of the curve, the weights."""
+        run, lines = self.run, []
+        if self.done % LOG_EVERY == 0 or self.done == run.steps:
+            lines.append({"step": self.done, "training_loss": loss})
+        if self.done in {round(run.steps * (i + 1) / run.curve_points) for i in range(run.curve_points)}:
+            self.point()
+            lines.append(self.curve[-1])
+        if lines:
+            self.folder.log(lines)
+        if self.done in _snapshot_steps(run.steps, snapshots):
+            self.folder.keep(self.done, self.model.state_dict())
 
     def point(self) -> None:
         """Adds the test value at this step to the curve."""
@@ -115,27 +137,17 @@ def train(run: Run, problem: Problem, out: Path, *, progress: Progress = lambda 
     write_json(folder.path / "run.json", {"id": run.id, **asdict(run)})
     training = Training(run, problem, folder, extra)
     training.resume()
-    marks = {round(run.steps * (i + 1) / run.curve_points) for i in range(run.curve_points)}
-    kept = _snapshot_steps(run.steps, snapshots)
-    if training.done == 0 and 0 in kept:
-        folder.keep(0, training.model.state_dict())
+    training.begin(snapshots)
     saved = time.monotonic()
-    with products(run.gemm), folder.metrics.open("a", encoding="utf-8") as metrics:
+    with products(run.gemm):
         while training.done < run.steps:
             loss = training.step()
             progress(training.done, loss)
-            if training.done % LOG_EVERY == 0 or training.done == run.steps:
-                _log(metrics, step=training.done, training_loss=loss)
-            if training.done in marks:
-                training.point()
-                _log(metrics, **training.curve[-1])
-            if training.done in kept:
-                folder.keep(training.done, training.model.state_dict())
+            training.note(loss, snapshots)
             if time.monotonic() - saved > checkpoint_seconds and training.done < run.steps:
                 training.save()
                 saved = time.monotonic()
-    with products(run.gemm):
-        return _finish(training, machine or {})
+        return finish(training, machine or {})
 
 
 def _snapshot_steps(steps: int, count: int) -> set[int]:
@@ -144,12 +156,8 @@ def _snapshot_steps(steps: int, count: int) -> set[int]:
     return {round(steps * i / (count - 1)) for i in range(count)}
 
 
-def _log(metrics: TextIO, **line: float) -> None:
-    metrics.write(json.dumps(line) + "\n")
-    metrics.flush()
-
-
-def _finish(training: Training, machine: Mapping[str, Any]) -> dict[str, Any]:
+def finish(training: Training, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """Measures a trained model and records the result. machine: choices beside the run's own."""
     run, model = training.run, training.model
     lengths = by_length(model, training.problem, run.part, run.eval_lengths, run.eval_tokens, run.precision)
     value = next((row["value"] for row in lengths if row["length"] == run.context), None)
