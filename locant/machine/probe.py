@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -14,17 +14,16 @@ from typing import Any
 
 import torch
 
-from locant.machine.allocator import available, keep_freed_memory
+from locant.machine import allocator
 from locant.machine.choices import Choices, Measured, decide, describe
 from locant.machine.cores import cores
 from locant.machine.steps import ARITHMETICS, KINDS, LARGEST_GRID, Shape, product_errors, shortened, step
-from locant.machine.timing import clock, relative_times
+from locant.machine.timing import Call, relative_times
 
 __all__ = ["Choices", "Shape", "describe", "probe"]
 
 VERSION = 1  # part of the cache key: raise it when the same machine would be measured otherwise
-STEP_SECONDS = 0.3
-BLOCKS = 3  # of the largest activation, alive at once, that the allocator is timed with
+STEP_SECONDS = 0.2
 
 
 def probe(shape: Shape | None = None, *, forced: Mapping[str, Any] | None = None, cache: Path | None = None,
@@ -33,7 +32,7 @@ def probe(shape: Shape | None = None, *, forced: Mapping[str, Any] | None = None
 
     shape: of what is to be trained; that of ``locant compare`` unless given. forced: choices that are not to be made.
     cache: the folder of the figures, ``~/.cache/locant`` unless given; a damaged file is measured anew. fresh: measure
-    in any case. Measuring raises the allocator's thresholds in this process, if there are any.
+    in any case.
     Raises ValueError for a forced choice that does not exist.
     """
     shape, forced = shape or Shape(), dict(forced or {})
@@ -61,47 +60,52 @@ def measure(shape: Shape) -> Measured:
         attentions = ("fused", "dense") if shape.grid <= LARGEST_GRID else ("fused",)
         if len(attentions) == 1:
             told["left_out"] = f"dense would hold {shape.grid >> 20} MiB of scores per layer"
-        times = _step_times(shortened(shape), attentions)
+        calls = {kind: _calls(shortened(shape), kind, attentions) for kind in KINDS}
         errors = product_errors()
-        ratio = _allocator_ratio(shape)
+        times = _confirmed(_step_times(calls, calls["causal"]), errors, calls)
     finally:
         torch.set_num_threads(threads)
+    found = allocator.measure(shape.block)
+    ratio = None if found is None else found[1] / max(found[0], 1e-9)
     return Measured(times, errors, ratio, told, time.perf_counter() - started)
 
 
-def _step_times(shape: Shape, attentions: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = {}
-    for kind in KINDS:
-        calls = {f"{a}/{n}": step(shape, kind, a, n) for a in attentions for n in ARITHMETICS}
-        for way, ratio in relative_times(calls, "fused/plain", STEP_SECONDS / len(KINDS)).items():
-            found.setdefault(way, {})[kind] = ratio
+def _calls(shape: Shape, kind: str, attentions: tuple[str, ...]) -> dict[str, Call]:
+    return {
+        f"{attention}/{name}": step(shape, kind, attention, name) for attention in attentions for name in ARITHMETICS
+    }
+
+
+def _step_times(calls: Mapping[str, Mapping[str, Call]], ways: Iterable[str]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {way: {} for way in ways}
+    for kind, each in calls.items():
+        timed = {way: each[way] for way in found}
+        for way, ratio in relative_times(timed, "fused/plain", STEP_SECONDS / len(KINDS)).items():
+            found[way][kind] = ratio
     return found
 
 
-def _allocator_ratio(shape: Shape) -> float | None:
-    """Time of elementwise work on blocks of the run's largest size with raised thresholds, over without.
+def _confirmed(times: dict[str, dict[str, float]], errors: Mapping[str, float],
+               calls: Mapping[str, Mapping[str, Call]]) -> dict[str, dict[str, float]]:  # fmt: skip
+    """The times, with those of the ways that would be taken measured once more, and the worse of both kept.
 
-    There is no way back, so the two cannot alternate; the best of some turns each is compared.
+    Of many ways one looks fast by chance. Goes on until what would be taken is plain or has been confirmed.
     """
-    if not available():
-        return None
-    x = torch.zeros(min(shape.block, 64 << 20) // 4)
+    sure = {"fused/plain", "fused/bf16"}
+    for precision in ("fp32", "bf16"):
+        plain = "fused/plain" if precision == "fp32" else "fused/bf16"
+        while (way := _way(Measured(times, errors), precision)) not in sure:
+            again = _step_times(calls, dict.fromkeys(("fused/plain", plain, way)))
+            for kind in KINDS:
+                times[way][kind] = max(times[way][kind], again[way][kind])
+                times[plain][kind] = min(times[plain][kind], again[plain][kind])
+            sure.add(way)
+    return times
 
-    def turn() -> float:
-        at = clock()
-        for _ in range(1 + (2 << 20) // shape.block):
-            blocks = [x.exp()]
-            for _ in range(BLOCKS - 1):
-                blocks.append(blocks[-1] + x)
-            del blocks
-        return clock() - at
 
-    turns = 5 if shape.block < 8 << 20 else 2
-    turn()
-    plain = min(turn() for _ in range(turns))
-    keep_freed_memory()
-    turn()
-    return min(turn() for _ in range(turns)) / max(plain, 1e-9)
+def _way(measured: Measured, precision: str) -> str:
+    taken = decide(measured, 1, {"precision": precision})
+    return f"{taken.attention}/{'bf16' if precision == 'bf16' else taken.gemm}"
 
 
 def _cpu() -> str:

@@ -7,31 +7,32 @@ from collections.abc import Callable, Mapping
 Call = Callable[[], object]
 # CPU time of this thread says nothing where the clock ticks with the scheduler, as on Windows.
 FINE = time.get_clock_info("thread_time").resolution < 1e-4
+LEAST = 3
 clock = time.thread_time if FINE else time.perf_counter
 
 
 def relative_times(calls: Mapping[str, Call], baseline: str, seconds: float, hopeless: float = 1.4) -> dict[str, float]:
-    """Time of each call over that of the baseline: the median over interleaved rounds of the ratio within the round.
+    """Time of each call over that of the baseline, and rather too long than too short.
 
-    After one that only warms up, rounds go on for about so many ``seconds`` of the clock, which is CPU time where it
-    can be: others' work on the machine costs no rounds. At least one is counted. A call that is ``hopeless`` times
-    slower in a round is left out of the next.
+    It is the larger of two: the median over interleaved rounds of the ratio within the round, and the ratio of the
+    shortest times. After one that only warms up, rounds go on for about so many ``seconds`` of the clock, which is CPU
+    time where it can be: others' work on the machine costs no rounds. At least ``LEAST`` are counted. A call that is
+    ``hopeless`` times slower in a round is left out of the next.
     """
     started = clock()
     names = list(calls)
-    ratios: dict[str, list[float]] = {name: [] for name in names}
+    taken: dict[str, list[float]] = {name: [] for name in names}
     for call in calls.values():
         call()
     turn, longest = 0, 0.0
-    while turn == 0 or clock() - started + longest < seconds:
-        began, taken = clock(), {}
-        first = turn % len(names)
+    while turn < LEAST or clock() - started + longest < seconds:
+        began, first = clock(), turn % len(names)
         for name in names[first:] + names[:first]:
             at = clock()
             calls[name]()
-            taken[name] = clock() - at
-        for name, spent in taken.items():
-            ratios[name].append(spent / max(taken[baseline], 1e-9))
-        names = [name for name in names if name == baseline or taken[name] < hopeless * taken[baseline]]
+            taken[name].append(max(clock() - at, 1e-9))
+        names = [name for name in names if name == baseline or taken[name][-1] < hopeless * taken[baseline][-1]]
         turn, longest = turn + 1, clock() - began
-    return {name: statistics.median(found) for name, found in ratios.items()}
+    base = taken[baseline]
+    return {name: max(statistics.median(t / b for t, b in zip(times, base, strict=False)), min(times) / min(base))
+            for name, times in taken.items()}  # fmt: skip

@@ -7,10 +7,11 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from locant.machine import allocator
 from locant.machine import probe as probing
 from locant.machine.allocator import available, keep_freed_memory
 from locant.machine.arithmetic import narrowed, products
-from locant.machine.choices import Measured
+from locant.machine.choices import Measured, decide
 from locant.machine.cores import cores
 from locant.machine.probe import Shape, measure, probe
 from locant.machine.steps import ARITHMETICS, KINDS, SMALL_STEP, product_errors, shortened, step
@@ -152,12 +153,41 @@ def test_errors_of_products_are_those_of_float32_or_worse():
     assert found["medium"] < 2e-2
 
 
-def test_allocator_is_set_where_there_is_one(monkeypatch):
-    if available():
-        keep_freed_memory()
+@pytest.mark.parametrize("block", [1 << 16, 40 << 20])
+def test_the_allocator_is_measured_in_another_process(block):
+    found = allocator.measure(block)
+    assert (found is None) == (not available())
+    plain, raised = found or (1.0, 0.5)
+    assert 0 < raised < 1.5 * plain
+    if block > 32 << 20:  # what is mapped anew is faulted in page by page
+        assert raised < 0.8 * plain
+
+
+def test_without_glibc_there_is_nothing_to_raise(monkeypatch):
     monkeypatch.setattr("locant.machine.allocator.platform.libc_ver", lambda: ("", ""))
+    assert allocator.measure(1 << 20) is None
     with pytest.raises(OSError, match="expected glibc to set its allocator, was: another C library"):
         keep_freed_memory()
+
+
+def test_a_way_that_is_fast_by_chance_is_not_taken(monkeypatch):
+    """The first look is wrong for two of the ways, the second is right."""
+    looks = []
+
+    def relative_times(calls, baseline, seconds):
+        looks.append(tuple(calls))
+        wrong = len(looks) <= len(KINDS)
+        truth = {"fused/plain": 1.0, "dense/medium": 0.5 if wrong else 1.1, "dense/plain": 0.8 if wrong else 0.93,
+                 "dense/bf16": 0.6 if wrong else 1.3, "fused/bf16": 0.9, "fused/medium": 2.0}  # fmt: skip
+        return {name: truth[name] for name in calls}
+
+    monkeypatch.setattr(probing, "relative_times", relative_times)
+    found = measure(TINY)
+    choices = decide(found, 1)
+    assert (choices.attention, choices.gemm) == ("dense", "plain")
+    assert decide(found, 1, {"precision": "bf16"}).attention == "fused"
+    assert found.times["dense/plain"]["causal"] == 0.93
+    assert len(looks) == 4 * len(KINDS)
 
 
 @pytest.mark.parametrize(
