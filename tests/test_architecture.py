@@ -20,7 +20,8 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 MAY_IMPORT = {
     "encodings": set(),
     "model": {"encodings"},
-    "lab": {"encodings", "model", "report"},
+    "machine": {"model"},
+    "lab": {"encodings", "model", "machine", "report"},
     "xray": {"encodings", "model", "lab", "report"},  # of the lab: its texts, its tasks, and what its runs left
     "capacity": {"encodings", "report"},
     "bench": {"encodings", "model"},

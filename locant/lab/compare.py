@@ -7,13 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from locant.lab.executors import Event, Job, cores, execute
+from locant.lab.executors import Event, Job, Worker, dismiss, execute, hire
 from locant.lab.plan import Plan, make
 from locant.lab.records import export
 from locant.lab.run import Run
 from locant.lab.settings import Settings
+from locant.lab.settle import settle
 from locant.lab.store import RunFolder, clear_partials, open_results, write_atomically, write_json
 from locant.lab.summary import Results, summarise
+from locant.lab.together import groups
 
 
 class Watcher(Protocol):
@@ -47,15 +49,21 @@ def compare(settings: Settings, watcher: Watcher | None = None) -> dict[str, Any
     new = open_results(settings.out)
     with _alone(settings.out):
         clear_partials(settings.out)
+        crew: list[Worker] = []
         try:
-            plan = make(settings)
-        except (ValueError, OSError):
-            if new:
+            settled = settle(settings)
+            # One worker would only get in the way of the plan.
+            crew = hire(settled.choices.workers) if new and settled.choices.workers > 1 else []
+            plan = make(settings, settled)
+        except BaseException as error:
+            dismiss(crew)
+            if new and isinstance(error, ValueError | OSError):
                 shutil.rmtree(settings.out)
             raise
-        found, failed = _train(plan, plan.tuning(), watcher)
+        first = plan.tuning()
+        found, failed = _train(plan, first, watcher, crew if first else [])
         rates = choose_rates(plan, found)
-        more, broken = _train(plan, plan.runs(rates), watcher)
+        more, broken = _train(plan, plan.runs(rates), watcher, [] if first else crew)
         results = {**found, **more}
         document = summarise(plan, rates, results, [*failed, *broken])
         write_json(settings.out / "comparison.json", document)
@@ -66,19 +74,26 @@ def compare(settings: Settings, watcher: Watcher | None = None) -> dict[str, Any
     return document
 
 
-def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher) -> tuple[Results, list[dict[str, Any]]]:
-    """Results of all runs by id, trained where missing, and those that failed."""
-    settings, results, failed = plan.settings, {}, []
+def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher,
+           crew: Sequence[Worker]) -> tuple[Results, list[dict[str, Any]]]:  # fmt: skip
+    """Results of all runs by id, trained where missing, and those that failed. The crew is dismissed."""
+    settings, choices, results, failed = plan.settings, plan.settled.choices, {}, []
     for run in runs:
         if (result := RunFolder(settings.out, run).result()) is not None:
             results[run.id] = result
     watcher.planned(plan, runs, dict(results))
     sources = {experiment.problem.name: experiment.source for experiment in plan.experiments}
     builders = str(settings.builders) if settings.builders else None
+    ordered = longest_first(plan, runs)
+    if plan.settled.stacking == "stacked":
+        each = groups(settings.out, ordered)
+    else:
+        each = [[run] for run in ordered if run.id not in results]
     jobs = [
         # runs that choose a learning rate are of no further interest
-        Job(asdict(run), sources[run.problem], str(settings.out), builders, settings.snapshots * (run.part == "test"))
-        for run in runs if run.id not in results
+        Job(asdict(run), sources[run.problem], str(settings.out), builders, settings.snapshots * (run.part == "test"),
+            {"allocator": choices.allocator, "workers": choices.workers}, tuple(asdict(other) for other in more))
+        for run, *more in each
     ]  # fmt: skip
 
     def listen(event: Event) -> None:
@@ -91,8 +106,19 @@ def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher) -> tuple[Results, 
         watcher.happened(event)
 
     if jobs:
-        execute(jobs, settings.workers or cores(), listen)
+        execute(jobs, choices.workers, listen, crew)
+    else:
+        dismiss(crew)
     return {run.id: results[run.id] for run in runs if run.id in results}, failed
+
+
+def longest_first(plan: Plan, runs: Sequence[Run]) -> list[Run]:
+    """Seed by seed, and within a seed those of most FLOPs first, so that no worker is left alone with a long one."""
+
+    def order(run: Run) -> tuple[int, float]:
+        return run.seed, -run.tokens * plan.fitted[run.problem, run.encoding].cost.flops_per_token
+
+    return sorted(runs, key=order)
 
 
 def choose_rates(plan: Plan, results: Results) -> dict[tuple[str, str], float]:

@@ -1,6 +1,5 @@
 """Byte-level text to train and test on: two corpora that every CPython carries, files, folders and data sets."""
 
-import ast
 import codecs
 import hashlib
 import os
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from locant.lab.docstrings import docstrings, no_collector
 
 CODE_BYTES = 4_000_000
 RECIPE = 1  # part of the cache key: raise it when the same interpreter would yield other bytes
@@ -231,26 +232,15 @@ def _prose() -> bytes:
 
     texts: dict[str, None] = {}
     help_topics = [topics[key] for key in sorted(topics)]
-    for path, source in _library_files():
-        # Help topics stand at their file's place, so that the test text is not made of them alone.
-        if path > "pydoc_data" and help_topics:
-            texts.update(dict.fromkeys(help_topics))
-            help_topics = []
-        texts.update(dict.fromkeys(_docstrings(source)))
+    with no_collector():
+        for path, source in _library_files():
+            # Help topics stand at their file's place, so that the test text is not made of them alone.
+            if path > "pydoc_data" and help_topics:
+                texts.update(dict.fromkeys(help_topics))
+                help_topics = []
+            texts.update(dict.fromkeys(docstrings(source)))
     texts.update(dict.fromkeys(help_topics))
     return "\n\n".join(text.strip() for text in texts).encode()
-
-
-def _docstrings(source: str) -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the library's own source is warned for is not the user's concern
-        tree = ast.parse(source)
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = [node for node in ast.walk(tree) if isinstance(node, documented) and node.body]
-    for node in sorted(nodes, key=lambda node: node.body[0].lineno):
-        text = ast.get_docstring(node)
-        if text:
-            yield text
 
 
 def _code() -> bytes:

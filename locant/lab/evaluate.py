@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from locant.lab.problems import Problem
 from locant.lab.tasks.base import NO_TARGET
+from locant.machine.arithmetic import narrowed
 from locant.model import Decoder
 
 BINS = 64  # positions of a window are reported in at most so many groups of equal size
@@ -16,8 +17,9 @@ TOKENS_PER_BATCH = 4096  # bounds the memory for long windows; has no influence 
 
 
 @torch.no_grad()
-def measure(model: Decoder, problem: Problem, part: str, length: int, count: int) -> dict[str, Any]:
-    """What the model scores on windows of ``length``.
+def measure(model: Decoder, problem: Problem, part: str, length: int, count: int,
+            precision: str = "fp32") -> dict[str, Any]:  # fmt: skip
+    """What the model scores on windows of ``length``, with matrix products of the ``precision``.
 
     Returns ``value`` (bits per byte, or accuracy over what was asked), ``targets`` (how many), ``positions``: the
     first index of each group of positions, and ``by_position``: the value in each group, None where nothing was asked.
@@ -25,7 +27,9 @@ def measure(model: Decoder, problem: Problem, part: str, length: int, count: int
     total, asked = torch.zeros(length, dtype=torch.float64), torch.zeros(length, dtype=torch.float64)
     for tokens, targets in problem.test(part, length, count, max(1, TOKENS_PER_BATCH // length)):
         wanted = targets != NO_TARGET
-        total += (_scores(model(tokens), targets, problem.metric) * wanted).sum(0, dtype=torch.float64)
+        with narrowed(precision):
+            logits = model(tokens).float()
+        total += (_scores(logits, targets, problem.metric) * wanted).sum(0, dtype=torch.float64)
         asked += wanted.sum(0)
     group = math.ceil(length / BINS)
     starts = range(0, length, group)
@@ -46,7 +50,7 @@ def _scores(logits: Tensor, targets: Tensor, metric: str) -> Tensor:
 
 
 def by_length(
-    model: Decoder, problem: Problem, part: str, lengths: tuple[int, ...], count: int
+    model: Decoder, problem: Problem, part: str, lengths: tuple[int, ...], count: int, precision: str = "fp32"
 ) -> list[dict[str, Any]]:
     """``measure`` at each length; a length with positions that the encoding cannot represent has the value None."""
     rows = []
@@ -56,5 +60,5 @@ def by_length(
             note = f"not defined: beyond the table of {limit} positions"
             rows.append({"length": length, "value": None, "note": note})
         else:
-            rows.append({"length": length, "note": None, **measure(model, problem, part, length, count)})
+            rows.append({"length": length, "note": None, **measure(model, problem, part, length, count, precision)})
     return rows

@@ -17,8 +17,10 @@ from locant.lab.match import Fitted, Size, fit
 from locant.lab.problems import Problem, Synthetic, Text, task
 from locant.lab.run import Run, canonical_json
 from locant.lab.settings import Settings
+from locant.lab.settle import Settled, settle
 from locant.lab.store import RunFolder, write_json, write_tensors
 from locant.lab.train import Training
+from locant.machine.arithmetic import products
 
 TUNING_SEED = 1_000_000  # learning rates are chosen on a seed that no comparison uses
 TIMED_STEPS = 8
@@ -45,6 +47,7 @@ class Plan:
     fitted: dict[tuple[str, str], Fitted]
     steps: dict[tuple[str, str], int]
     builders: str
+    settled: Settled
 
     def run(self, experiment: Experiment, encoding: str, seed: int, rate: float, part: str = "test") -> Run:
         settings, key = self.settings, (experiment.problem.name, encoding)
@@ -54,7 +57,7 @@ class Plan:
             heads=settings.heads, layers=settings.layers, hidden=model.hidden, columns=_columns(settings),
             context=settings.context, batch=settings.batch, steps=self.steps[key], learning_rate=rate,
             weight_decay=settings.weight_decay, eval_lengths=settings.eval_lengths, eval_tokens=settings.eval_tokens,
-            curve_points=settings.curve_points, part=part, attention=settings.attention, builders=self.builders
+            curve_points=settings.curve_points, part=part, builders=self.builders, **self.settled.fields()
         )  # fmt: skip
 
     def tuning(self) -> list[Run]:
@@ -131,7 +134,7 @@ def problem(source: dict[str, str], out: Path) -> Problem:
     return Text(source["name"], parts["train"], parts["test"])
 
 
-def make(settings: Settings) -> Plan:
+def make(settings: Settings, settled: Settled | None = None) -> Plan:
     """The plan of a comparison. Raises ValueError for whatever cannot be trained as asked, before anything is."""
     out, extra = settings.out, load_builders(settings.builders)
     size = Size(settings.width, settings.heads, settings.layers, _columns(settings), settings.context, settings.batch)
@@ -144,7 +147,7 @@ def make(settings: Settings) -> Plan:
         for encoding in settings.encodings:
             goal = None if encoding == settings.reference else target
             fitted[name, encoding] = fit(encoding, settings.match, size, vocabulary, goal, extra[0])
-    plan = Plan(settings, found, fitted, {}, extra[1])
+    plan = Plan(settings, found, fitted, {}, extra[1], settled or settle(settings))
     known = _timings(plan, extra[0]) if budget.unit == "seconds" else {}
     for key, model in fitted.items():
         plan.steps[key] = budget.steps(tokens_per_step=settings.batch * settings.context,
@@ -172,13 +175,14 @@ def _timings(plan: Plan, extra: dict[str, Builder]) -> dict[tuple[str, str], flo
 
 def _time(run: Run, experiment: Experiment, out: Path, extra: dict[str, Builder]) -> float:
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the workers train
+    torch.set_num_threads(run.threads)  # as the workers train
     try:
         training = Training(run, experiment.problem, RunFolder(out, run), extra)
-        training.step()  # the first step allocates
-        started = time.perf_counter()
-        for _ in range(TIMED_STEPS - 1):
-            training.step()
-        return (time.perf_counter() - started) / (TIMED_STEPS - 1)
+        with products(run.gemm):
+            training.step()  # the first step allocates
+            started = time.perf_counter()
+            for _ in range(TIMED_STEPS - 1):
+                training.step()
+            return (time.perf_counter() - started) / (TIMED_STEPS - 1)
     finally:
         torch.set_num_threads(threads)

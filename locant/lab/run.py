@@ -9,13 +9,18 @@ NUMERICS = 1
 """Raised, with a line in the changelog, whenever the same run would give another number."""
 
 
+LATER: dict[str, Any] = {"precision": "fp32", "gemm": "plain", "threads": 1, "stacking": "alone"}
+"""Fields that the first version of ``Run`` did not have, and what it did."""
+
+
 @dataclass(frozen=True)
 class Run:
     """Everything that decides a result. Equal ``id``, equal experiment, bit for bit on the same machine.
 
     encoding: a canonical expression. problem: ``"text"`` or a task's name, and ``data`` the hash of the text or the
     task with its options. width: of the residual stream; columns: of position, where the expression leaves it open.
-    part: ``"test"``, or ``"dev"`` for runs that choose a learning rate.
+    part: ``"test"``, or ``"dev"`` for runs that choose a learning rate. attention, precision, gemm, threads: the
+    arithmetic, whose last digits differ. stacking: ``"alone"``, or ``"stacked"`` with the other seeds in one program.
     """
 
     encoding: str
@@ -38,11 +43,19 @@ class Run:
     part: str = "test"
     attention: str = "auto"
     builders: str = ""
+    precision: str = "fp32"
+    gemm: str = "plain"
+    threads: int = 1
+    stacking: str = "alone"
 
     @property
     def id(self) -> str:
-        """Hash of the canonical JSON of the run and the numerics version."""
-        return hashlib.sha256(canonical_json({"numerics": NUMERICS, **asdict(self)}).encode()).hexdigest()[:20]
+        """Hash of the canonical JSON of the run and the numerics version.
+
+        Fields that came later are left out at their plain value, so that runs of before keep their names.
+        """
+        named = {name: value for name, value in asdict(self).items() if LATER.get(name) != value}
+        return hashlib.sha256(canonical_json({"numerics": NUMERICS, **named}).encode()).hexdigest()[:20]
 
     @property
     def tokens(self) -> int:

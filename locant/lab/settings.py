@@ -64,12 +64,23 @@ class Settings:
     """Times at which the test value is measured during training."""
     snapshots: int = 1
     """How often each run keeps its weights for `locant xray`: 0 never, 1 at the end, more: also on the way."""
-    attention: Literal["auto", "dense", "sdpa"] = "auto"
-    """How attention is computed; auto: fused where the encoding allows it."""
+    attention: Literal["auto", "fused", "dense", "sdpa"] = "auto"
+    """How attention is computed. fused: where the encoding allows it; auto: fused, or dense where that was measured to
+    be faster. This and the next three are kept for a folder of results once it has been begun."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of matrix products. auto: fp32; `locant bench --probe` says whether bf16 would pay."""
+    gemm: Literal["auto", "plain", "medium"] = "auto"
+    """How fp32 products are computed. auto: medium where that was measured to be faster and as exact."""
+    threads: int = 0
+    """Of each process that trains. Default: one."""
+    stack: bool = False
+    """Trains the seeds of an encoding as one program with dense attention; those that cannot be train alone."""
+    allocator: Literal["auto", "plain", "raised"] = "auto"
+    """Whether processes keep the memory that they free: raised. auto: where that was measured to be faster."""
     builders: Path | None = None
     """A Python file with encodings of your own: functions `name(shape, *, option=...)`."""
     workers: int = 0
-    """Processes that train, one thread each. Default: the number of cores."""
+    """Processes that train. Default: the number of cores, divided by --threads."""
     out: Path = Path("results")
     """Folder of the results: report.html, comparison.json, records.parquet, and a folder per run."""
 
@@ -81,7 +92,7 @@ class Settings:
         for name in ("seeds", "width", "heads", "layers", "context", "batch", "eval_tokens", "curve_points"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected --{name.replace('_', '-')} of at least 1, was: {getattr(self, name)}")
-        for name in ("workers", "margin", "weight_decay", "snapshots"):
+        for name in ("workers", "threads", "margin", "weight_decay", "snapshots"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"expected --{name.replace('_', '-')} of at least 0, was: {getattr(self, name)}")
         if self.columns is not None and self.columns < 1:

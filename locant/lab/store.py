@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,11 @@ class RunFolder:
     def keep(self, step: int, state: dict[str, torch.Tensor]) -> None:
         """Keeps the weights of a step."""
         write_arrays(self.path / "snapshots" / f"{step}.npz", state)
+
+    def log(self, lines: Sequence[dict[str, float]]) -> None:
+        """Adds lines to ``metrics.jsonl``."""
+        with self.metrics.open("a", encoding="utf-8") as metrics:
+            metrics.write("".join(json.dumps(line) + "\n" for line in lines))
 
     def rewind(self, step: int) -> None:
         """Drops what ``metrics.jsonl`` says of steps after ``step``, which a resumed run will do again."""

@@ -196,7 +196,7 @@ def _plan(plan: Plan) -> dict[str, Any]:
         "learning_rates": list(settings.learning_rates), "weight_decay": settings.weight_decay,
         "optimiser": "AdamW, beta 0.9 and 0.98, 10 % warm-up, then a half cosine to 0, gradients clipped at norm 1",
         "eval_lengths": list(settings.eval_lengths), "eval_tokens": settings.eval_tokens,
-        "margin": settings.margin, "confidence": CONFIDENCE,
+        "margin": settings.margin, "confidence": CONFIDENCE, "choices": plan.settled.numerics(),
         "correction": f"Bonferroni over {max(1, len(settings.encodings) - 1)} comparisons",
     }  # fmt: skip
 

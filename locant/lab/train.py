@@ -1,12 +1,11 @@
 """The one training loop: the same for every encoding, and the same again after a kill."""
 
-import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -14,8 +13,9 @@ from torch.nn import functional as F
 from locant.encodings import Builder, build
 from locant.lab.evaluate import by_length, measure
 from locant.lab.problems import Problem
-from locant.lab.run import Run
+from locant.lab.run import LATER, Run
 from locant.lab.store import RunFolder, write_json, write_tensors
+from locant.machine.arithmetic import narrowed, products
 from locant.model import Decoder
 
 BETAS = (0.9, 0.98)
@@ -34,6 +34,13 @@ def rate(step: int, steps: int) -> float:
     return min((step + 1) / rise, 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
+def finite(loss: float, step: int) -> float:
+    """The loss. Raises FloatingPointError if it is not finite."""
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"expected a finite loss, was: {loss} at step {step}")
+    return loss
+
+
 class Training:
     """A run in progress: the model, the optimiser, and how far it is."""
 
@@ -44,8 +51,9 @@ class Training:
         self.model = Decoder(encoding, width=run.width, heads=run.heads, layers=run.layers, hidden=run.hidden,
                              vocabulary=problem.vocabulary, attention=run.attention)  # fmt: skip
         self.model.reset_parameters(run.seed)
-        matrices = [p for p in self.model.parameters() if p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        self.parameters = list(self.model.parameters())
+        matrices = [p for p in self.parameters if p.ndim > 1]
+        others = [p for p in self.parameters if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": run.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.optimiser = torch.optim.AdamW(groups, lr=run.learning_rate, betas=BETAS, fused=True)
         self.done, self.seconds = 0, 0.0
@@ -71,32 +79,57 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = run.learning_rate * rate(self.done, run.steps)
         tokens, targets = self.problem.batch(run.seed, self.done, run.batch, run.context)
-        loss = F.cross_entropy(self.model(tokens).flatten(0, 1), targets.flatten())
+        with narrowed(run.precision):
+            logits = self.model(tokens).float()
+        loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP)
+        self._clip()
         self.optimiser.step()
         self.done += 1
         self.seconds += time.perf_counter() - started
-        if not math.isfinite(value := loss.item()):
-            raise FloatingPointError(f"expected a finite loss, was: {value} at step {self.done}")
-        return value
+        return finite(loss.item(), self.done)
+
+    def _clip(self) -> None:
+        """``clip_grad_norm_``, without its multiplication by 1 where nothing is clipped."""
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=True)
+        if not norm + 1e-6 <= CLIP:  # that epsilon is torch's; a norm that is not finite goes this way
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, CLIP, norm, foreach=True)
+
+    def begin(self, snapshots: int) -> None:
+        """Keeps the weights of the start, if they are to be kept and this is it."""
+        if self.done == 0 and 0 in _snapshot_steps(self.run.steps, snapshots):
+            self.folder.keep(0, self.model.state_dict())
+
+    def note(self, loss: float, snapshots: int) -> None:
+        """Writes down what is due after this step: the training loss, a point of the curve, the weights."""
+        run, lines = self.run, []
+        if self.done % LOG_EVERY == 0 or self.done == run.steps:
+            lines.append({"step": self.done, "training_loss": loss})
+        if self.done in {round(run.steps * (i + 1) / run.curve_points) for i in range(run.curve_points)}:
+            self.point()
+            lines.append(self.curve[-1])
+        if lines:
+            self.folder.log(lines)
+        if self.done in _snapshot_steps(run.steps, snapshots):
+            self.folder.keep(self.done, self.model.state_dict())
 
     def point(self) -> None:
         """Adds the test value at this step to the curve."""
-        found = measure(self.model, self.problem, self.run.part, self.run.context, CURVE_TOKENS)
+        run = self.run
+        found = measure(self.model, self.problem, run.part, run.context, CURVE_TOKENS, run.precision)
         self.curve.append({"step": self.done, "value": found["value"]})
 
 
 def train(run: Run, problem: Problem, out: Path, *, progress: Progress = lambda done, loss: None,
           checkpoint_seconds: float = 10.0, extra: dict[str, Builder] | None = None,
-          snapshots: int = 0) -> dict[str, Any]:  # fmt: skip
+          snapshots: int = 0, machine: Mapping[str, Any] | None = None) -> dict[str, Any]:  # fmt: skip
     """Trains a run to its end, from the last checkpoint if there is one, and records the result.
 
     Every checkpoint holds all that the rest of the run depends on, so that a run which was killed ends with the very
     numbers of one that was not. ``snapshots``: how often the weights are kept, evenly over the steps; the last are
-    those of the trained model, and with more than one the first are those of the start. Returns the result, which is
-    also in ``result.json``.
+    those of the trained model, and with more than one the first are those of the start. machine: choices that the
+    record is to name beside the run's own. Returns the result, which is also in ``result.json``.
     """
     folder = RunFolder(out, run)
     if (found := folder.result()) is not None:
@@ -104,26 +137,17 @@ def train(run: Run, problem: Problem, out: Path, *, progress: Progress = lambda 
     write_json(folder.path / "run.json", {"id": run.id, **asdict(run)})
     training = Training(run, problem, folder, extra)
     training.resume()
-    marks = {round(run.steps * (i + 1) / run.curve_points) for i in range(run.curve_points)}
-    kept = _snapshot_steps(run.steps, snapshots)
-    if training.done == 0 and 0 in kept:
-        folder.keep(0, training.model.state_dict())
+    training.begin(snapshots)
     saved = time.monotonic()
-    with folder.metrics.open("a", encoding="utf-8") as metrics:
+    with products(run.gemm):
         while training.done < run.steps:
             loss = training.step()
             progress(training.done, loss)
-            if training.done % LOG_EVERY == 0 or training.done == run.steps:
-                _log(metrics, step=training.done, training_loss=loss)
-            if training.done in marks:
-                training.point()
-                _log(metrics, **training.curve[-1])
-            if training.done in kept:
-                folder.keep(training.done, training.model.state_dict())
+            training.note(loss, snapshots)
             if time.monotonic() - saved > checkpoint_seconds and training.done < run.steps:
                 training.save()
                 saved = time.monotonic()
-    return _finish(training)
+        return finish(training, machine or {})
 
 
 def _snapshot_steps(steps: int, count: int) -> set[int]:
@@ -132,17 +156,13 @@ def _snapshot_steps(steps: int, count: int) -> set[int]:
     return {round(steps * i / (count - 1)) for i in range(count)}
 
 
-def _log(metrics: TextIO, **line: float) -> None:
-    metrics.write(json.dumps(line) + "\n")
-    metrics.flush()
-
-
-def _finish(training: Training) -> dict[str, Any]:
+def finish(training: Training, machine: Mapping[str, Any]) -> dict[str, Any]:
+    """Measures a trained model and records the result. machine: choices beside the run's own."""
     run, model = training.run, training.model
-    lengths = by_length(model, training.problem, run.part, run.eval_lengths, run.eval_tokens)
+    lengths = by_length(model, training.problem, run.part, run.eval_lengths, run.eval_tokens, run.precision)
     value = next((row["value"] for row in lengths if row["length"] == run.context), None)
     if value is None:
-        value = measure(model, training.problem, run.part, run.context, run.eval_tokens)["value"]
+        value = measure(model, training.problem, run.part, run.context, run.eval_tokens, run.precision)["value"]
     result = {
         "id": run.id,
         "run": asdict(run),
@@ -152,6 +172,7 @@ def _finish(training: Training) -> dict[str, Any]:
         "curve": training.curve,
         "parameters": sum(p.numel() for p in model.parameters()),
         "attention": model.attention,
+        "choices": {**{name: getattr(run, name) for name in LATER}, "attention": model.attention, **machine},
         "seconds": training.seconds,
         "tokens_per_second": run.tokens / training.seconds,
         "torch": torch.__version__,

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 SMALL = ["--width", "16", "--heads", "2", "--layers", "1", "--context", "16", "--batch", "4", "--eval-tokens", "256",
-         "--curve-points", "4", "--task", "copy", "--seeds", "2"]  # fmt: skip
+         "--curve-points", "4", "--task", "copy", "--seeds", "2", "--attention", "fused", "--gemm", "plain",
+         "--allocator", "plain"]  # fmt: skip
 LINUX = sys.platform == "linux"
 
 

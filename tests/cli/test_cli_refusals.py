@@ -55,6 +55,9 @@ def test_unknown_command(locant, arguments):
     (["--match", "area"], "invalid choice 'area' for argument '--match'. Expected one of ('total', 'token', "
                           "'parameters', 'flops'); see locant compare --help"),
     (["--attention", "quick"], "invalid choice 'quick' for argument '--attention'"),
+    (["--gemm", "fast"], "invalid choice 'fast' for argument '--gemm'"),
+    (["--precision", "fp16"], "invalid choice 'fp16' for argument '--precision'"),
+    (["--allocator", "jemalloc"], "invalid choice 'jemalloc' for argument '--allocator'"),
     (["--seeds", "two"], "Error parsing --seeds: invalid literal for int() with base 10: 'two'"),
     (["--seeds", "0.5"], "Error parsing --seeds"),
     (["--learning-rates", "fast"], "Error parsing --learning-rates"),

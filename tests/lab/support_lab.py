@@ -11,6 +11,7 @@ from locant.lab.executors import perform
 from locant.lab.problems import Synthetic, Text, task
 from locant.lab.run import Run
 from locant.lab.settings import Settings
+from locant.machine.choices import PLAIN  # forced, so that a test gives the same numbers on every machine
 
 SMALL = {"width": 16, "heads": 2, "layers": 1, "context": 16, "batch": 4, "eval_tokens": 256, "curve_points": 4}
 TIMINGS = ("seconds", "tokens_per_second")
@@ -33,12 +34,12 @@ def settings(folder: Path, **changes) -> Settings:
     """A comparison on a small text and a small task, into ``folder / "out"``."""
     made = Settings(
         encodings=("none", "add(learned)", "rotary"), data=str(text_file(folder)), task=("copy",), budget="1k",
-        seeds=2, out=folder / "out", workers=1, **SMALL
+        seeds=2, out=folder / "out", workers=1, **SMALL, **PLAIN
     )  # fmt: skip
     return replace(made, **changes)
 
 
-def in_process(jobs, workers, listen) -> None:
+def in_process(jobs, workers, listen, crew=()) -> None:
     """Stands in for ``execute``: the same jobs, one after the other, without other processes."""
     for job in jobs:
         listen(perform(job, listen))

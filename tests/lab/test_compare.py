@@ -33,7 +33,7 @@ def no_page(monkeypatch):
 def but(condition):
     """An executor in which the jobs that fulfil the condition fail."""
 
-    def execute(jobs, workers, listen):
+    def execute(jobs, workers, listen, crew):
         for job in jobs:
             broken = replace(job, run={**job.run, "encoding": "broken"}) if condition(job.run) else job
             event = perform(broken, listen)
@@ -87,8 +87,8 @@ class TestDocument:
     def test_files(self, compared):
         made, document = compared
         assert sorted(os.listdir(made.out)) == [
-            ".lock", "comparison.json", "data", "locant.json", "measurements.parquet", "records.parquet", "report.html",
-            "report.md", "runs"
+            ".lock", "choices.json", "comparison.json", "data", "locant.json", "measurements.parquet",
+            "records.parquet", "report.html", "report.md", "runs"
         ]  # fmt: skip
         assert sorted(os.listdir(made.out / "runs")) == sorted(run["id"] for run in document["runs"])
 
@@ -107,7 +107,7 @@ class TestDocument:
         made = settings(tmp_path, seeds=1)
         first, trained = compare(made), []
 
-        def count(jobs, workers, listen):
+        def count(jobs, workers, listen, crew):
             trained.extend(jobs)
             in_process(jobs, workers, listen)
 

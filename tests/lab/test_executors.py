@@ -11,7 +11,7 @@ import pytest
 import torch
 from lab.support_lab import a_run, text, timeless
 
-from locant.lab.executors import Event, Job, Worker, _environment, _news, cores, execute, perform
+from locant.lab.executors import Event, Job, Worker, _environment, _news, dismiss, execute, hire, perform
 from locant.lab.store import RunFolder, write_tensors
 from locant.lab.train import train
 
@@ -75,10 +75,6 @@ def test_variables_are_set_back():
     assert os.environ.get("OMP_NUM_THREADS") != "7"
 
 
-def test_cores():
-    assert 1 <= cores() <= os.cpu_count()
-
-
 class Gone:
     """A process that has ended, for the tests of what is said of it."""
 
@@ -121,6 +117,28 @@ def test_one_worker_keeps_the_order_and_gives_the_numbers_of_this_process(out, t
             here = train(a_run(event.job.run["encoding"], steps=25, seed=event.job.run["seed"]), text(), tmp_path)
             assert timeless(event.result) == timeless(here)
     assert not children()
+
+
+@pytest.mark.slow
+def test_a_crew_that_was_there_before_does_the_jobs_and_is_dismissed(out):
+    crew, events = hire(2), []
+    assert len(children()) == 2
+    execute([job(out, seed=seed) for seed in range(2)], 1, events.append, crew)
+    assert [event.kind for event in events].count("done") == 2
+    assert not children()
+    dismiss(hire(1))
+    assert not children()
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_takes_all_runs_of_its_job_along(out, tmp_path):
+    path = tmp_path / "deadly.py"
+    path.write_text(DEADLY.format(how="os._exit(3)"))
+    runs = [asdict(a_run("deadly", seed=seed, attention="dense", stacking="stacked")) for seed in range(3)]
+    events: list[Event] = []
+    execute([Job(runs[0], SOURCE, str(out), str(path), more=tuple(runs[1:])), job(out)], 1, events.append)
+    ends = [(event.job.run["encoding"], event.job.run["seed"], event.kind) for event in events if event.kind != "step"]
+    assert ends == [("deadly", 0, "failed"), ("deadly", 1, "failed"), ("deadly", 2, "failed"), ("none", 0, "done")]
 
 
 @pytest.mark.slow

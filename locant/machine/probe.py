@@ -1,0 +1,149 @@
+"""Measures this machine once per shape, keeps the figures in the cache folder, and decides from them."""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from locant.machine import allocator
+from locant.machine.choices import Choices, Measured, decide, describe
+from locant.machine.cores import cores
+from locant.machine.steps import ARITHMETICS, KINDS, LARGEST_GRID, Shape, product_errors, shortened, step
+from locant.machine.timing import Call, relative_times
+
+__all__ = ["Choices", "Shape", "describe", "probe"]
+
+VERSION = 1  # part of the cache key: raise it when the same machine would be measured otherwise
+STEP_SECONDS = 0.2
+
+
+def probe(shape: Shape | None = None, *, forced: Mapping[str, Any] | None = None, cache: Path | None = None,
+          fresh: bool = False) -> Choices:  # fmt: skip
+    """The choices for a shape on this machine, measured in about half a second unless the cache has the figures.
+
+    shape: of what is to be trained; that of ``locant compare`` unless given. forced: choices that are not to be made.
+    cache: the folder of the figures, ``~/.cache/locant`` unless given; a damaged file is measured anew. fresh: measure
+    in any case.
+    Raises ValueError for a forced choice that does not exist.
+    """
+    shape, forced = shape or Shape(), dict(forced or {})
+    decide(Measured(), 1, forced)  # refuses before anything is measured
+    if {"attention", "gemm", "allocator"} <= forced.keys():
+        return decide(Measured(machine=machine(shape)), cores(), forced)
+    path = (cache or _cache_folder()) / f"probe-{_key(shape)}.json"
+    measured = None if fresh else _read(path)
+    if measured is None:
+        measured = measure(shape)
+        _write(path, measured)
+    return decide(measured, cores(), forced)
+
+
+def machine(shape: Shape) -> dict[str, Any]:
+    """What the figures depend on."""
+    return {"cpu": _cpu(), "cores": cores(), "torch": torch.__version__, "version": VERSION, "shape": asdict(shape)}
+
+
+def measure(shape: Shape) -> Measured:
+    """Times everything, on one thread."""
+    started, threads, told = time.perf_counter(), torch.get_num_threads(), machine(shape)
+    torch.set_num_threads(1)
+    try:
+        attentions = ("fused", "dense") if shape.grid <= LARGEST_GRID else ("fused",)
+        if len(attentions) == 1:
+            told["left_out"] = f"dense would hold {shape.grid >> 20} MiB of scores per layer"
+        calls = {kind: _calls(shortened(shape), kind, attentions) for kind in KINDS}
+        errors = product_errors()
+        times = _confirmed(_step_times(calls, calls["causal"]), errors, calls)
+    finally:
+        torch.set_num_threads(threads)
+    found = allocator.measure(shape.block)
+    ratio = None if found is None else found[1] / max(found[0], 1e-9)
+    return Measured(times, errors, ratio, told, time.perf_counter() - started)
+
+
+def _calls(shape: Shape, kind: str, attentions: tuple[str, ...]) -> dict[str, Call]:
+    return {
+        f"{attention}/{name}": step(shape, kind, attention, name) for attention in attentions for name in ARITHMETICS
+    }
+
+
+def _step_times(calls: Mapping[str, Mapping[str, Call]], ways: Iterable[str]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {way: {} for way in ways}
+    for kind, each in calls.items():
+        timed = {way: each[way] for way in found}
+        for way, ratio in relative_times(timed, "fused/plain", STEP_SECONDS / len(KINDS)).items():
+            found[way][kind] = ratio
+    return found
+
+
+def _confirmed(times: dict[str, dict[str, float]], errors: Mapping[str, float],
+               calls: Mapping[str, Mapping[str, Call]]) -> dict[str, dict[str, float]]:  # fmt: skip
+    """The times, with those of the ways that would be taken measured once more, and the worse of both kept.
+
+    Of many ways one looks fast by chance. Goes on until what would be taken is plain or has been confirmed.
+    """
+    sure = {"fused/plain", "fused/bf16"}
+    for precision in ("fp32", "bf16"):
+        plain = "fused/plain" if precision == "fp32" else "fused/bf16"
+        while (way := _way(Measured(times, errors), precision)) not in sure:
+            again = _step_times(calls, dict.fromkeys(("fused/plain", plain, way)))
+            for kind in KINDS:
+                times[way][kind] = max(times[way][kind], again[way][kind])
+                times[plain][kind] = min(times[plain][kind], again[plain][kind])
+            sure.add(way)
+    return times
+
+
+def _way(measured: Measured, precision: str) -> str:
+    taken = decide(measured, 1, {"precision": precision})
+    return f"{taken.attention}/{'bf16' if precision == 'bf16' else taken.gemm}"
+
+
+def _cpu() -> str:
+    """The processor by name and number: virtual machines like to leave out half of either."""
+    try:
+        text = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
+    except OSError:
+        return platform.processor() or platform.machine()
+    fields = ("model name", "cpu family", "model", "stepping")
+    named = [re.search(rf"^{name}\s*:\s*(.+)$", text, re.M) for name in fields]
+    return " ".join(found[1] for found in named if found) or platform.machine()
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "locant"
+
+
+def _key(shape: Shape) -> str:
+    return hashlib.sha256(json.dumps(machine(shape), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read(path: Path) -> Measured | None:
+    """What was measured before; None if there is nothing, or nothing that can be used."""
+    try:
+        found = Measured(**json.loads(path.read_text()))
+        decide(found, 1)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return None
+    return found
+
+
+def _write(path: Path, measured: Measured) -> None:
+    """Where the cache cannot be written, every process measures for itself."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(asdict(measured), allow_nan=False))
+        os.replace(partial, path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()

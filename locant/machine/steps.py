@@ -1,0 +1,82 @@
+"""The small training steps that the probe times: our own decoder at the run's shape, made short."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from locant.machine.arithmetic import narrowed, products
+from locant.model.decoder import decoder
+
+KINDS = {"causal": "none", "biased": "alibi"}
+"""Scores as they are, and scores with a bias: fused attention has a path of its own for each."""
+ARITHMETICS = ("plain", "medium", "bf16")
+SMALL_STEP = 3e8  # FLOPs; a few milliseconds
+LARGEST_GRID = 64 << 20  # bytes of one layer's scores beyond which attention is not written out
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is going to be trained: the defaults are those of ``locant compare``."""
+
+    width: int = 64
+    heads: int = 4
+    context: int = 64
+    batch: int = 8
+    vocabulary: int = 256
+
+    @property
+    def grid(self) -> int:
+        """Bytes of the scores of one layer."""
+        return 4 * self.batch * self.heads * self.context**2
+
+    @property
+    def block(self) -> int:
+        """Bytes of the largest activation: the hidden layer of the MLP, or the logits."""
+        return 4 * self.batch * self.context * max(4 * self.width, self.vocabulary)
+
+
+def shortened(shape: Shape) -> Shape:
+    """The shape with fewer windows per batch, and then fewer heads, so that one layer's step is small."""
+    heads, head_width = shape.heads, shape.width // shape.heads
+
+    def flops(heads: int, batch: int) -> float:
+        width = heads * head_width
+        per_token = 6 * (12 * width * width + 2 * width * shape.context + width * shape.vocabulary)
+        return float(per_token) * batch * shape.context
+
+    batch = max(1, min(shape.batch, int(SMALL_STEP / flops(heads, 1))))
+    while heads > 1 and flops(heads, batch) > 3 * SMALL_STEP:
+        heads = (heads + 1) // 2
+    return Shape(heads * head_width, heads, shape.context, batch, shape.vocabulary)
+
+
+def step(shape: Shape, kind: str, attention: str, arithmetic: str) -> Callable[[], float]:
+    """Forward, backward and no update: what an optimiser does is the same in all of them. The call returns the loss."""
+    model = decoder(KINDS[kind], shape.width, shape.heads, 1, shape.context, shape.vocabulary,
+                    attention="auto" if attention == "fused" else attention)  # fmt: skip
+    draw = torch.Generator().manual_seed(0)
+    tokens = torch.randint(shape.vocabulary, (shape.batch, shape.context), generator=draw)
+
+    def call() -> float:
+        with products("medium" if arithmetic == "medium" else "plain"):
+            with narrowed("bf16" if arithmetic == "bf16" else "fp32"):
+                logits = model(tokens).float()
+            loss = F.cross_entropy(logits.flatten(0, 1), tokens.flatten())
+            loss.backward()
+        model.zero_grad(set_to_none=True)
+        return loss.item()
+
+    return call
+
+
+def product_errors() -> dict[str, float]:
+    """Largest error of a float32 product of both arithmetics, relative to its largest element."""
+    draw = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 192, 192, generator=draw)
+    exact, found = a.double() @ b.double(), {}
+    for gemm in ("plain", "medium"):
+        with products(gemm):
+            found[gemm] = float(((a @ b).double() - exact).abs().max() / exact.abs().max())
+    return found

@@ -1,0 +1,99 @@
+"""What is taken, from figures made up for machines of every kind."""
+
+import pytest
+
+from locant.machine.choices import NUMERIC, PLAIN, Measured, decide, describe
+
+EXACT, COARSE = {"plain": 4e-7, "medium": 6e-7}, {"plain": 4e-7, "medium": 4e-3}
+
+
+def figures(errors=EXACT, allocator=1.0, **times):
+    """Names such as `dense_medium`; a number for both kinds of scores, or one for each."""
+    pairs = {name: value if isinstance(value, tuple) else (value, value) for name, value in times.items()}
+    kinds = {name.replace("_", "/"): dict(zip(("causal", "biased"), pair, strict=True)) for name, pair in pairs.items()}
+    return Measured(kinds, errors, allocator)
+
+
+MACHINES = {
+    "nothing is faster": (figures(fused_plain=1, dense_plain=1, fused_medium=1, dense_medium=1), "fused", "plain"),
+    "dense a little": (figures(fused_plain=1, dense_plain=0.97), "fused", "plain"),
+    "dense": (figures(fused_plain=1, dense_plain=0.9), "dense", "plain"),
+    "dense for one kind only": (figures(fused_plain=1, dense_plain=(0.7, 1.1)), "fused", "plain"),
+    "medium a little": (figures(fused_plain=1, dense_plain=1, fused_medium=0.95, dense_medium=1), "fused", "plain"),
+    "medium": (figures(fused_plain=1, dense_plain=1, fused_medium=0.8, dense_medium=1), "fused", "medium"),
+    "the trap": (figures(fused_plain=1, dense_plain=1.1, fused_medium=2.0, dense_medium=1.05), "fused", "plain"),
+    "past the trap": (figures(fused_plain=1, dense_plain=1.1, fused_medium=2.0, dense_medium=0.6), "dense", "medium"),
+    "medium is no float32": (figures(COARSE, fused_plain=1, dense_plain=1, fused_medium=0.3, dense_medium=0.3), "fused",
+                             "plain"),
+    "medium for one kind only": (figures(fused_plain=1, dense_plain=1, fused_medium=(1.2, 0.3)), "fused", "plain"),
+    "not measured": (Measured(), "fused", "plain"),
+    "no dense": (figures(fused_plain=1, fused_medium=0.5), "fused", "medium"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_products_and_attention(name):
+    measured, attention, gemm = MACHINES[name]
+    choices = decide(measured, 4)
+    assert (choices.attention, choices.gemm, choices.precision) == (attention, gemm, "fp32")
+    assert (choices.workers, choices.threads) == (4, 1)
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_nothing_slower_than_plain_is_ever_taken(name):
+    measured, *_ = MACHINES[name]
+    choices = decide(measured, 4)
+    taken = measured.times.get(f"{choices.attention}/{choices.gemm}", {})
+    for kind, time in taken.items():
+        assert time <= 1.05 * measured.times["fused/plain"][kind]
+
+
+@pytest.mark.parametrize(("ratio", "taken"), [(None, "plain"), (1.3, "plain"), (0.97, "plain"), (0.9, "raised")])
+def test_allocator(ratio, taken):
+    assert decide(figures(allocator=ratio), 1).allocator == taken
+
+
+def test_precision_is_asked_for():
+    fast = figures(fused_plain=1, dense_plain=1.2, fused_bf16=1.5, dense_bf16=0.4)
+    assert decide(fast, 1).precision == "fp32"
+    assert "bf16 would take 0.40 of the time" in decide(fast, 1).why["precision"]
+    asked = decide(fast, 1, {"precision": "bf16"})
+    assert (asked.precision, asked.attention, asked.gemm) == ("bf16", "dense", "plain")
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("precision", "bf16"), ("attention", "dense"), ("attention", "sdpa"), ("gemm", "medium"), ("allocator", "raised"),
+    ("workers", 7), ("threads", 3),
+])  # fmt: skip
+def test_everything_can_be_forced(name, value):
+    slow = figures(COARSE, 2.0, fused_plain=1, dense_plain=3, fused_medium=3, dense_medium=3)
+    choices = decide(slow, 6, {name: value})
+    assert getattr(choices, name) == value
+    assert choices.why[name] == "forced"
+    assert choices.workers == {"workers": 7, "threads": 2}.get(name, 6)
+
+
+def test_attention_is_chosen_for_the_forced_products():
+    measured = figures(fused_plain=1, dense_plain=2, fused_medium=2, dense_medium=1)
+    assert decide(measured, 1, {"gemm": "medium"}).attention == "dense"
+    assert decide(measured, 1, {"attention": "dense"}).gemm == "medium"
+
+
+@pytest.mark.parametrize(("forced", "message"), [
+    ({"gemm": "fast"}, "expected gemm plain or medium, was: 'fast'"),
+    ({"precision": "fp16"}, "expected precision fp32 or bf16, was: 'fp16'"),
+    ({"workers": 0}, "expected workers of at least 1, was: 0"),
+    ({"threads": -1}, "expected threads of at least 1, was: -1"),
+    ({"cores": 1}, "expected a choice among precision, attention, gemm, allocator, workers, threads, was: 'cores'"),
+])  # fmt: skip
+def test_refusals(forced, message):
+    with pytest.raises(ValueError, match=message):
+        decide(Measured(), 1, forced)
+
+
+def test_every_choice_is_described():
+    for measured, *_ in MACHINES.values():
+        rows = describe(decide(measured, 2))
+        assert [name for name, _, _ in rows] == [*PLAIN, "workers", "threads"]
+        assert all(taken and why for _, taken, why in rows)
+    assert set(NUMERIC) <= {name for name, _, _ in rows}

@@ -1,0 +1,199 @@
+"""The measuring: what it leaves behind, what it keeps, and that it can be trusted with a known difference."""
+
+import json
+import time
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from locant.machine import allocator
+from locant.machine import probe as probing
+from locant.machine.allocator import available, keep_freed_memory
+from locant.machine.arithmetic import narrowed, products
+from locant.machine.choices import Measured, decide
+from locant.machine.cores import cores
+from locant.machine.probe import Shape, measure, probe
+from locant.machine.steps import ARITHMETICS, KINDS, SMALL_STEP, product_errors, shortened, step
+from locant.machine.timing import relative_times
+
+TINY = Shape(16, 2, 16, 2, 32)
+ALL = {"attention": "fused", "gemm": "plain", "allocator": "plain"}
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How often the machine was measured; the clock stands still."""
+    calls = []
+
+    def measure(shape):
+        calls.append(shape)
+        return Measured({"fused/plain": {"causal": 1.0, "biased": 1.0}}, {"plain": 1e-7, "medium": 1e-7}, 0.5)
+
+    monkeypatch.setattr(probing, "measure", measure)
+    return calls
+
+
+def test_a_measurement(monkeypatch):
+    monkeypatch.setattr(probing, "STEP_SECONDS", 0.0)
+    before = torch.get_num_threads(), torch.get_float32_matmul_precision(), torch.random.get_rng_state()
+    found = measure(TINY)
+    assert before[:2] == (torch.get_num_threads(), torch.get_float32_matmul_precision())
+    assert torch.equal(before[2], torch.random.get_rng_state())
+    assert found.times.keys() == {f"{a}/{n}" for a in ("fused", "dense") for n in ARITHMETICS}
+    assert all(times.keys() == KINDS.keys() for times in found.times.values())
+    assert set(found.times["fused/plain"].values()) == {1.0}
+    assert (found.allocator is not None) == available()
+    assert found.machine["shape"] == asdict(TINY)
+    assert json.loads(json.dumps(asdict(found), allow_nan=False)) == asdict(found)
+
+
+def test_it_is_measured_once_and_kept(tmp_path, counted):
+    first = probe(TINY, cache=tmp_path)
+    assert probe(TINY, cache=tmp_path).to_dict() == first.to_dict()
+    assert counted == [TINY]
+    probe(Shape(32, 2, 16, 2, 32), cache=tmp_path)
+    probe(TINY, cache=tmp_path, fresh=True)
+    assert len(counted) == 3
+
+
+@pytest.mark.parametrize("text", [
+    "", "{", "[]", "null", '{"times": 3}', '{"unknown": 1}', '{"times": {"fused/plain": 1}}', '{"allocator": "x"}',
+    '{"errors": {"medium": "x"}}'
+])  # fmt: skip
+def test_a_damaged_cache_is_measured_again(tmp_path, counted, text):
+    probe(TINY, cache=tmp_path)
+    [path] = tmp_path.iterdir()
+    good = path.read_text()
+    path.write_text(text)
+    assert probe(TINY, cache=tmp_path).allocator == "raised"
+    assert path.read_text() == good
+    assert len(counted) == 2
+
+
+def test_a_cache_that_cannot_be_written_is_none(tmp_path, counted):
+    (tmp_path / "file").write_text("")
+    assert probe(TINY, cache=tmp_path / "file").allocator == "raised"
+    assert len(counted) == 1
+
+
+def test_nothing_is_measured_if_everything_is_forced(tmp_path, counted):
+    choices = probe(TINY, forced=ALL, cache=tmp_path)
+    assert {name: getattr(choices, name) for name in ALL} == ALL
+    assert not counted
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bad_choice_is_refused_before_anything_is_measured(tmp_path, counted):
+    with pytest.raises(ValueError, match="expected attention fused or dense or sdpa, was: 'flash'"):
+        probe(TINY, forced={"attention": "flash"}, cache=tmp_path)
+    assert not counted
+
+
+def test_scores_that_would_not_fit_are_not_written_out(monkeypatch):
+    monkeypatch.setattr(probing, "STEP_SECONDS", 0.0)
+    monkeypatch.setattr(probing, "LARGEST_GRID", 1 << 10)
+    found = measure(TINY)
+    assert {way.partition("/")[0] for way in found.times} == {"fused"}
+    assert found.machine["left_out"] == "dense would hold 0 MiB of scores per layer"
+
+
+@pytest.mark.parametrize("shape", [Shape(), Shape(512, 8, 1024, 64, 50_000), Shape(1024, 16, 256, 4), TINY])
+def test_steps_are_made_short(shape):
+    short = shortened(shape)
+    assert short.context == shape.context
+    assert short.width * shape.heads == shape.width * short.heads
+    assert 1 <= short.batch <= shape.batch
+    per_token = 6 * (12 * short.width**2 + 2 * short.width * short.context + short.width * short.vocabulary)
+    assert per_token * short.batch * short.context <= 3 * SMALL_STEP or short.heads == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_steps_compute_the_same(kind):
+    losses = {}
+    for attention in ("fused", "dense"):
+        for arithmetic in ARITHMETICS:
+            losses[attention, arithmetic] = step(TINY, kind, attention, arithmetic)()
+    plain = losses["fused", "plain"]
+    assert losses["dense", "plain"] == pytest.approx(plain, rel=1e-6)
+    assert all(loss == pytest.approx(plain, rel=2e-2) for loss in losses.values())
+    assert losses["fused", "bf16"] != plain
+
+
+def test_a_known_difference_is_found():
+    def wait(seconds):
+        def call():
+            end = time.thread_time() + seconds
+            while time.thread_time() < end:
+                pass
+
+        return call
+
+    found = relative_times({"one": wait(0.001), "two": wait(0.002), "ten": wait(0.01)}, "one", 0.1)
+    assert found["one"] == 1.0
+    assert found["two"] == pytest.approx(2.0, rel=0.2)
+    assert found["ten"] == pytest.approx(10.0, rel=0.2)
+
+
+def test_products_and_precision_are_set_and_set_back():
+    before = torch.get_float32_matmul_precision()
+    with products("medium"):
+        assert torch.get_float32_matmul_precision() == "medium"
+    assert torch.get_float32_matmul_precision() == before
+    a = torch.ones(4, 4)
+    with narrowed("bf16"):
+        assert (a @ a).dtype == torch.bfloat16
+    with narrowed("fp32"):
+        assert (a @ a).dtype == torch.float32
+
+
+def test_errors_of_products_are_those_of_float32_or_worse():
+    found = product_errors()
+    assert 0 < found["plain"] < 5e-6
+    assert found["medium"] < 2e-2
+
+
+@pytest.mark.parametrize("block", [1 << 16, 40 << 20])
+def test_the_allocator_is_measured_in_another_process(block):
+    found = allocator.measure(block)
+    assert (found is None) == (not available())
+    plain, raised = found or (1.0, 0.5)
+    assert 0 < raised < 1.5 * plain
+    if block > 32 << 20:  # what is mapped anew is faulted in page by page
+        assert raised < 0.8 * plain
+
+
+def test_without_glibc_there_is_nothing_to_raise(monkeypatch):
+    monkeypatch.setattr("locant.machine.allocator.platform.libc_ver", lambda: ("", ""))
+    assert allocator.measure(1 << 20) is None
+    with pytest.raises(OSError, match="expected glibc to set its allocator, was: another C library"):
+        keep_freed_memory()
+
+
+def test_a_way_that_is_fast_by_chance_is_not_taken(monkeypatch):
+    """The first look is wrong for two of the ways, the second is right."""
+    looks = []
+
+    def relative_times(calls, baseline, seconds):
+        looks.append(tuple(calls))
+        wrong = len(looks) <= len(KINDS)
+        truth = {"fused/plain": 1.0, "dense/medium": 0.5 if wrong else 1.1, "dense/plain": 0.8 if wrong else 0.93,
+                 "dense/bf16": 0.6 if wrong else 1.3, "fused/bf16": 0.9, "fused/medium": 2.0}  # fmt: skip
+        return {name: truth[name] for name in calls}
+
+    monkeypatch.setattr(probing, "relative_times", relative_times)
+    found = measure(TINY)
+    choices = decide(found, 1)
+    assert (choices.attention, choices.gemm) == ("dense", "plain")
+    assert decide(found, 1, {"precision": "bf16"}).attention == "fused"
+    assert found.times["dense/plain"]["causal"] == 0.93
+    assert len(looks) == 4 * len(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "most"), [("100000 100000\n", 1), ("150000 100000", 2), ("max 100000", 999), ("x", 999)]
+)
+def test_cores_of_a_container(tmp_path, text, most):
+    (tmp_path / "cpu.max").write_text(text)
+    assert 1 <= cores(tmp_path / "cpu.max") <= most
+    assert cores(tmp_path / "cpu.max") <= cores(tmp_path / "none")
