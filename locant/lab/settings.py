@@ -64,7 +64,7 @@ class Settings:
     """Times at which the test value is measured during training."""
     snapshots: int = 1
     """How often each run keeps its weights for `locant xray`: 0 never, 1 at the end, more: also on the way."""
-    attention: Literal["auto", "fused", "dense", "sdpa"] = "auto"
+    attention: Literal["auto", "fused", "dense", "sdpa", "blocks"] = "auto"
     """How attention is computed. fused: where the encoding allows it; auto: fused, or dense where that was measured to
     be faster. This and the next three are kept for a folder of results once it has been begun."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -6,7 +6,7 @@ from typing import Any
 
 VALUES = {
     "precision": ("fp32", "bf16"),
-    "attention": ("fused", "dense", "sdpa"),
+    "attention": ("fused", "dense", "sdpa", "blocks"),
     "gemm": ("plain", "medium"),
     "allocator": ("plain", "raised"),
 }
@@ -41,9 +41,9 @@ class Measured:
 class Choices:
     """What is taken, and why: ``why`` has a sentence for each choice.
 
-    attention: ``"fused"`` where the encoding allows it, ``"dense"``, or ``"sdpa"``, fused or nothing. gemm:
-    ``"medium"`` is PyTorch's name for leave to compute float32 products another way. allocator: ``"raised"`` keeps
-    freed memory.
+    attention: ``"fused"`` where the encoding allows it, ``"dense"``; ``"sdpa"`` or ``"blocks"``, that one or nothing.
+    gemm: ``"medium"`` is PyTorch's name for leave to compute float32 products another way.
+    allocator: ``"raised"`` keeps freed memory.
     workers: processes of ``threads`` threads each.
     """
 

@@ -59,7 +59,7 @@ def readers(
     1)/(3N). `token.R`: the same for tokens among all V, with halves of the positions and `token_samples` sums. The
     rank of `oblique` is the one of d/8, d/4, d/2 and 3d/4 that reads best on the half it is fitted on.
     `position.lda.worst_token` and `.worst_position`: the lowest share for one token over positions, all of them up to
-    4096 and else 256 spread evenly, and for one position over test tokens. A reader is fitted on 8192 rows at most, or on
+    4096 and else 256 spread evenly, and for one position over test tokens. A reader is fitted on at most 8192 rows, or
     4 d. Chance is 1/N, 1/V or 1/(VN).
     """
     if min(len(tokens), len(positions)) < FEWEST:

@@ -85,7 +85,7 @@ def test_nothing_is_measured_if_everything_is_forced(tmp_path, counted):
 
 
 def test_a_bad_choice_is_refused_before_anything_is_measured(tmp_path, counted):
-    with pytest.raises(ValueError, match="expected attention fused or dense or sdpa, was: 'flash'"):
+    with pytest.raises(ValueError, match="expected attention fused or dense or sdpa or blocks, was: 'flash'"):
         probe(TINY, forced={"attention": "flash"}, cache=tmp_path)
     assert not counted
 
