@@ -34,6 +34,7 @@ check: .venv/installed          ## format, lint and types
 bench: .venv/installed          ## speed as ratios within one run
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/capacity.py
+	$(BIN)/python benchmarks/xray.py 2
 
 docs: .venv/installed           ## the pages under docs/ as a site in site/
 	$(BIN)/zensical build --clean
