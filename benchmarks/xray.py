@@ -142,8 +142,7 @@ def extrapolated(tokens: int, width: int, positions: int, seconds: dict[str, flo
     total = sum(each * by.get(name.split()[0], rows * wide / width) for name, each in seconds.items())
     product = brute * many * wide * far / (tokens * width * positions)
     print(f"  by operation counts, not measured: {many} x {wide} against {far} in {total / 3600:.2f} h on one thread; "
-          f"the product alone {product / 3600:.2f} h, {4 * many * far / GIB:.0f} GiB; own memory about "
-          f"{12 * 8 * wide**2 / GIB:.0f} GiB")  # fmt: skip
+          f"the product alone {product / 3600:.2f} h, {4 * many * far / GIB:.0f} GiB")  # fmt: skip
 
 
 def main() -> int:
