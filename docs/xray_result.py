@@ -17,8 +17,8 @@ COLUMNS = {
     "gain q": "M1.layer.{}.q.gain.without_0",
     "gain k": "M1.layer.{}.k.gain.without_0",
     "gain v": "M1.layer.{}.v.gain.without_0",
-    "logits: relative": "M6.layer.{}.relative",
-    "absolute": "M6.layer.{}.absolute",
+    "logits: relative": "M6.layer.{}.relative.without_0",
+    "absolute": "M6.layer.{}.absolute.without_0",
     "shift: common": "M5.layer.{}.bias",
     "slot found": "M12.layer.{}.accuracy",
 }
