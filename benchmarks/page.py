@@ -13,7 +13,7 @@ import torch
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
-SCRIPTS = ("startup.py", "beside.py", "run.py", "capacity.py")
+SCRIPTS = ("startup.py", "beside.py", "run.py", "training.py", "capacity.py", "xray.py")
 GOAL = re.compile(r"^  (met|MISSED): (.+): ([^:]+), goal (at (?:least|most) \S+)$", re.MULTILINE)
 INTRODUCTION = """# Speed
 

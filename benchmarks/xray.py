@@ -1,6 +1,6 @@
 """Tables of growing size, measured from memory-mapped files: python benchmarks/xray.py [largest]
 
-Every size is measured by itself in a process of one thread: wall time of each group of measures, the peak of memory
+Every size is measured by itself in a process of one thread: CPU time of each group of measures, the peak of memory
 that is the process's own (pages of the mapped file can be dropped at any time and are not counted), and the time of the
 brute-force way, the product of all token rows with all position rows in float32, of which 1/64 is run. The ratio of
 both times, in one run, is what can be compared between machines. Last, by operation counts and not measured, what
@@ -133,16 +133,16 @@ def brute_force(w: Tensor, p: Tensor) -> float:
 
 
 def extrapolated(tokens: int, width: int, positions: int, seconds: dict[str, float], brute: float) -> None:
-    """The goal by operation counts: covariances by rows x width^2, recovery by width^3, the product by all three;
-    searches and readers, which are bounded by a number of operations, by the rows that they pass through x width."""
+    """The goal by operation counts: covariances by rows x width^2, recovery by width^3, separation by pairs of rows,
+    all else, whose work is bounded, by one pass over the rows, and the product by all three numbers."""
     many, wide, far = GOAL
     rows = (many + far) / (tokens + positions)
-    passes, square, cube = rows * wide / width, rows * (wide / width) ** 2, (wide / width) ** 3
-    by = {"covariances": square, "overlap": cube, "linear": cube, "coherence": square, "certified": passes * rows}
-    total = sum(each * by.get(name.split()[0].rstrip(","), passes) for name, each in seconds.items())
+    by = {"covariances": rows * (wide / width) ** 2, "overlap,": (wide / width) ** 3, "linear": (wide / width) ** 3,
+          "certified": rows**2}  # fmt: skip
+    total = sum(each * by.get(name.split()[0], rows * wide / width) for name, each in seconds.items())
     product = brute * many * wide * far / (tokens * width * positions)
-    print(f"  by operation counts, not measured: {many} x {wide} against {far} in {total / 3600:.1f} h on one thread; "
-          f"the product alone {product / 3600:.1f} h")  # fmt: skip
+    print(f"  by operation counts, not measured: {many} x {wide} against {far} in {total / 3600:.2f} h on one thread; "
+          f"the product alone {product / 3600:.2f} h, {4 * many * far / GIB:.0f} GiB")  # fmt: skip
 
 
 def main() -> int:

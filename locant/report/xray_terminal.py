@@ -37,8 +37,8 @@ def _layers(document: Document) -> Table:
         "gain q": "M1.layer.{}.q.gain.without_0",
         "gain k": "M1.layer.{}.k.gain.without_0",
         "gain v": "M1.layer.{}.v.gain.without_0",
-        "logits: relative": "M6.layer.{}.relative",
-        "absolute": "M6.layer.{}.absolute",
+        "logits: relative": "M6.layer.{}.relative.without_0",
+        "absolute": "M6.layer.{}.absolute.without_0",
         "shift: bias": "M5.layer.{}.bias",
         "probe": "M12.layer.{}.accuracy",
     }

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from locant.xray.metric import Metric, absent
-from locant.xray.moments import Moments, blocks
+from locant.xray.moments import BLOCK, Moments, blocks
 
 SHARES = (90, 95, 99)  # per cent of the variance
 SQUARE = 2048  # rows of which all pairs are looked at, at most
 LAGS = 24  # doublings
+PAIRS = 4096  # pairs of rows of one distance, at most
 
 
 def anatomy(positions: Tensor, known: Moments) -> dict[str, Metric]:
@@ -88,15 +89,19 @@ def noise_ranks(rows: int, width: int) -> dict[str, float]:
 
 
 def cosines(positions: Tensor, mean: Tensor) -> dict[int, Metric]:
-    """Mean cosine of rows, less their mean, that are 1, 2, 4, ... apart; a row at the mean counts as cosine 0."""
+    """Mean cosine of rows, less their mean, that are 1, 2, 4, ... apart; a row at the mean counts as cosine 0.
+
+    Of at most 4096 pairs for each distance, spread evenly.
+    """
     count, found = len(positions), {}
     for lag in [1 << power for power in range(LAGS) if 1 << power < count]:
+        first = torch.linspace(0, count - lag - 1, min(PAIRS, count - lag), dtype=torch.float64).round().long()
         total = 0.0
-        for start, block in blocks(positions[: count - lag]):
-            left, right = block - mean, positions[start + lag : start + lag + len(block)].double() - mean
+        for some in first.split(max(1, BLOCK // positions.shape[1])):
+            left, right = (positions[at].double() - mean for at in (some, some + lag))
             size = left.norm(dim=1) * right.norm(dim=1)
             total += float(((left * right).sum(1) / size.where(size > 0, torch.inf)).sum())
-        found[lag] = Metric(total / (count - lag), -1 / (count - 1), count - lag, note=f"rows {lag} apart")
+        found[lag] = Metric(total / len(first), -1 / (count - 1), len(first), note=f"rows {lag} apart")
     return found
 
 

@@ -25,19 +25,25 @@ Tell = Callable[[int, int], None]
 def logits(reach: Reach, windows: Windows, layers: Sequence[int], tell: Tell) -> dict[str, Metric]:
     """M6 for those layers: the split by absolute, relative and content, and the energies of the six terms.
 
+    The split comes twice, the second time ``.without_0``, slot 0 being neither query nor key: many heads park their
+    attention there, which is a fact about that place alone.
+
     Special tokens at the end of the windows take part, as attention sees them. Two passes: the second knows the mean
     states of the first.
     """
     contexts, time = windows.tokens.shape
     split = {layer: LogitSums(contexts) for layer in layers}
+    inner = {layer: LogitSums(contexts) for layer in layers}
     sums = {layer: Sums(contexts, time) for layer in layers}
     visible: list[Tensor] = []
 
     def visit(capture: str, layer: int, x: Tensor, rows: slice) -> None:
         if capture == "logits":
-            split[layer].add(x.cpu(), rows)
+            x = x.cpu()
+            split[layer].add(x, rows)
+            inner[layer].add(x[:, :, 1:, 1:], rows)
             if not visible:
-                visible.append((x[0, 0] > -torch.inf).cpu())
+                visible.append(x[0, 0] > -torch.inf)
         else:
             sums[layer].add(x.cpu(), rows)
 
@@ -45,6 +51,7 @@ def logits(reach: Reach, windows: Windows, layers: Sequence[int], tell: Tell) ->
     found: dict[str, Metric] = {}
     for layer in layers:
         found |= prefixed(f"M6.layer.{layer}", logit_split(split[layer]))
+        found |= {f"M6.layer.{layer}.{name}.without_0": each for name, each in logit_split(inner[layer]).items()}
         mean = split[layer].mean_attention()
         found |= prefixed(f"T3.layer.{layer}", {"locality": locality(mean), "symmetry": symmetry(mean)})
     terms = {layer: made for layer in layers if (made := _terms(reach, layer, sums[layer])) is not None}

@@ -25,7 +25,8 @@ CAPTIONS = {
     "logit_bars": _text("""
         Down: layer. Across: shares of the variance of attention logits over all heads (M6). Position is what
         all texts have in common in a cell of the attention matrix: relative if it is a function of the distance
-        between query and key, absolute if not. Content is the rest.
+        between query and key, absolute if not. Content is the rest. Slot 0, where many heads park their attention, is
+        left out.
     """),
     "shift_lines": _text("""
         Across: layer. Up: the share of the change that is the same for all texts when the positions of a text

@@ -175,7 +175,7 @@ def first_layer(setting: Setting, metrics: Metrics) -> Said:
         why = f" ({metrics[gains[0]]['note']})" if gains else ""
         return "undecided", f"{text} How much its projections read of it could not be measured{why}.", names
     if not known:
-        split = f"M6.layer.{first}.relative"
+        split = f"M6.layer.{first}.relative.without_0"
         if value(metrics, split) is not None:
             text += f" It enters inside of attention: {_percent(metrics[split])} of the logits there hang on distance."
             names.append(split)
@@ -205,11 +205,11 @@ def summary(setting: Setting, metrics: Metrics) -> str:
     if setting.layers:
         first, last = setting.layers[0], setting.layers[-1]
         raw = "raw." if setting.space == "raw" else ""
-        shares = [value(metrics, f"M4.{raw}layer.{layer}.position_share.without_0") for layer in (first, last)]
-        split = value(metrics, f"M6.layer.{first}.position")
-        if shares[0] is not None and shares[1] is not None:
-            text += (f" Position makes up {_share(shares[0])} of the variance of what layer {first} reads and "
-                     f"{_share(shares[1])} in layer {last} (position 0 left out)")  # fmt: skip
+        shares = [metrics.get(f"M4.{raw}layer.{layer}.position_share.without_0", {}) for layer in (first, last)]
+        split = value(metrics, f"M6.layer.{first}.position.without_0")
+        if all(share.get("value") is not None for share in shares):
+            text += (f" Position 0 left out, position makes up {_percent(shares[0])} of the variance of what layer "
+                     f"{first} reads and {_percent(shares[1])} in layer {last}")  # fmt: skip
             text += "." if split is None else f"; {_share(split)} of layer {first}'s attention logits hang on it."
     return text
 

@@ -99,7 +99,8 @@ def logit_bars(metrics: Metrics) -> Figure:
     """M6 over layers as stacked shares."""
     points = []
     for name in ("relative", "absolute", "content"):
-        points += [{**each, "low": None, "high": None} for each in by_layer(metrics, f"M6.layer.#.{name}", name)]
+        found = by_layer(metrics, f"M6.layer.#.{name}.without_0", name)
+        points += [{**each, "low": None, "high": None} for each in found]
     caption = CAPTIONS["logit_bars"]
     return {"id": "logits", "kind": "bars", "title": "What attention logits are made of", "caption": caption,
             "x": "layer", "y": "share of the variance of logits", "points": points}  # fmt: skip

@@ -39,22 +39,25 @@ def noise_curve(
     if least_step <= 0:
         return {"cost_of_summing": absent("two positions are equal: no position is decodable")}
     index, generator = pair_index(tokens, positions, of_positions), torch.Generator().manual_seed(seed)
-    found, lost, width = {}, 0, tokens.shape[1]
+    found, lost, width, drawn = {}, 0, tokens.shape[1], []
     for multiple in multiples:
         v = torch.randint(len(tokens), (pairs,), generator=generator)
         p = torch.randint(len(positions), (pairs,), generator=generator)
         noise = torch.randn(pairs, width, dtype=torch.float64, generator=generator)
-        known = positions[p].double() + multiple * least_step / width**0.5 * noise
-        position = _nearest(known, positions) == p
-        token = _nearest(tokens[v].double() + known - positions[p].double(), tokens) == v
-        decoded = nearest_pairs(tokens[v].double() + known, index)
-        both = (decoded.token == v) & (decoded.position == p) & (decoded.ties == 1)
-        saved, name = int((token & position & ~both).sum()), f"noise.{multiple:g}"
-        lost += saved
+        drawn.append((v, p, multiple * least_step / width**0.5 * noise))
+    v, p, noise = (torch.cat(each) for each in zip(*drawn, strict=True))  # one pass over the tables for all of them
+    position = _nearest(positions[p].double() + noise, positions) == p
+    token = _nearest(tokens[v].double() + noise, tokens) == v
+    decoded = nearest_pairs(tokens[v].double() + positions[p].double() + noise, index)
+    both = (decoded.token == v) & (decoded.position == p) & (decoded.ties == 1)
+    counts = [each.view(len(multiples), pairs).sum(1).tolist()
+              for each in (both, position, token, token & position & ~both)]  # fmt: skip
+    for multiple, pair, placed, named, saved in zip(multiples, *counts, strict=True):
+        lost, name = lost + saved, f"noise.{multiple:g}"
         note = f"noise of {multiple:g} x least step / sqrt(d) per coordinate"
-        found[f"{name}.pair"] = share(int(both.sum()), pairs, 1 / (len(tokens) * len(positions)), note)
-        found[f"{name}.position_given_token"] = share(int(position.sum()), pairs, 1 / len(positions), note)
-        found[f"{name}.token_given_position"] = share(int(token.sum()), pairs, 1 / len(tokens), note)
+        found[f"{name}.pair"] = share(pair, pairs, 1 / (len(tokens) * len(positions)), note)
+        found[f"{name}.position_given_token"] = share(placed, pairs, 1 / len(positions), note)
+        found[f"{name}.token_given_position"] = share(named, pairs, 1 / len(tokens), note)
         found[f"{name}.cost"] = share(saved, pairs, 0.0, note)
     listed = ", ".join(f"{multiple:g}" for multiple in multiples)
     found["cost_of_summing"] = share(lost, pairs * len(multiples), 0.0, f"noise at {listed} x least step / sqrt(d)")

@@ -47,6 +47,7 @@ def readers(
     token_samples: int = 1_000,
     pairs: int = 500,
     seed: int = 0,
+    first: int = 0,
     of_tokens: Moments | None = None,
     of_positions: Moments | None = None,
 ) -> Readings:
@@ -59,8 +60,9 @@ def readers(
     1)/(3N). `token.R`: the same for tokens among all V, with halves of the positions and `token_samples` sums. The
     rank of `oblique` is the one of d/8, d/4, d/2 and 3d/4 that reads best on the half it is fitted on.
     `position.lda.worst_token` and `.worst_position`: the lowest share for one token over positions, all of them up to
-    4096 and else 256 spread evenly, and for one position over test tokens. A reader is fitted on at most 8192 rows, or
-    4 d. Chance is 1/N, 1/V or 1/(VN).
+    4096 and else 256 spread evenly, and for one position over test tokens.
+    A reader is fitted on 8192 rows at most, or on 4 d. `first` is the position of the first position row.
+    Chance is 1/N, 1/V or 1/(VN).
     """
     if min(len(tokens), len(positions)) < FEWEST:
         reason = f"expected at least {FEWEST} rows in both tables, was: {len(tokens)} and {len(positions)}"
@@ -78,7 +80,8 @@ def readers(
         found |= _scores(f"position.{name}", read_as, p, len(positions), mae=True)
     places = evenly(len(positions), SQUARE if len(positions) <= SQUARE else FEW)
     shown = test[evenly(len(test), max(1, GRID // (len(positions) * len(places))))]
-    worst = _worst(tokens, positions, shown, places, made["lda"], shown if ids is None else ids[shown])
+    named = shown if ids is None else ids[shown]
+    worst = _worst(tokens, positions, shown, places, made["lda"], named, first)
     fit, test = _halves(len(positions), most, generator)
     made = _made(tokens, w.mean, positions[fit], TOKEN_RIDGE, token_samples, generator)
     v = torch.randint(len(tokens), (token_samples,), generator=generator)
@@ -156,13 +159,13 @@ def _scores(name: str, found: Tensor, truth: Tensor, count: int, *, mae: bool = 
 
 
 def _worst(
-    tokens: Tensor, positions: Tensor, shown: Tensor, places: Tensor, reader: LinearReader, ids: Tensor
+    tokens: Tensor, positions: Tensor, shown: Tensor, places: Tensor, reader: LinearReader, ids: Tensor, first: int
 ) -> Readings:
     right = right_everywhere(tokens[shown], positions, reader, places).double()
     by_token, by_position = right.mean(dim=1), right.mean(dim=0)
     tokens_first, places_first = (by.argsort(stable=True)[:WORST] for by in (by_token, by_position))
     worst_tokens = tuple((int(ids[i]), float(by_token[i])) for i in tokens_first)
-    worst_positions = tuple((int(places[i]), float(by_position[i])) for i in places_first)
+    worst_positions = tuple((int(places[i]) + first, float(by_position[i])) for i in places_first)
     listed = ", ".join(f"{token} ({part:.3g})" for token, part in worst_tokens)
     chance, tested = 1 / len(positions), f"n test tokens at {len(places)} of {len(positions)} positions"
     note = f"position {worst_positions[0][0]}, of {tested}"

@@ -97,6 +97,7 @@ def separation(
     of_positions: Moments,
     *,
     ids: Tensor | None = None,
+    first: int = 0,
     work: int = WORK,
 ) -> dict[str, Metric]:
     """`separation_token`, `separation_position`, `separation_mixed` and `kappa`, each with certified bounds.
@@ -105,18 +106,19 @@ def separation(
     `kappa` = mixed / min(token, position): at 1 or above, no mixed pair of sums is closer than the closest pure pair.
     The baseline of the mixed distance is that of orthogonal tables, sqrt(token^2 + position^2), and of kappa that
     number over the smaller of both. The interval holds the true value for certain: its ends are equal when the search
-    was finished. `ids` (rows,) name the token rows in the notes; None if they are rows 0, 1, ...
+    was finished. `ids` (rows,) name the token rows in the notes; None if they are rows 0, 1, ...;
+    `first` is the position of the first position row.
     """
     t = closest_pair(tokens, of_tokens, work=work)
     p = closest_pair(positions, of_positions, work=work)
     found = {
         "separation_token": _metric(t, None, "tokens {} and {}".format(*_named(t.pair, ids))),
-        "separation_position": _metric(p, None, f"positions {p.pair[0]} and {p.pair[1]}"),
+        "separation_position": _metric(p, None, f"positions {p.pair[0] + first} and {p.pair[1] + first}"),
     }
     mixed = closest_mixed(tokens, positions, of_tokens, of_positions, work=work)
     least, surely = min(t.value, p.value), min(t.bound, p.bound)
     orthogonal = math.hypot(t.value, p.value)
-    (v, other), (a, b) = _named(mixed.tokens, ids), mixed.positions
+    (v, other), (a, b) = _named(mixed.tokens, ids), (at + first for at in mixed.positions)
     found["separation_mixed"] = _metric(mixed, orthogonal, f"token {v} at {a} and token {other} at {b}")
     if surely == 0:
         reason = "two rows of a table are equal" if least == 0 else "the closest pair of a table is not known"

@@ -80,7 +80,7 @@ def _whole(setting: Setting, w: Tensor, p: Tensor, ids: Tensor | None, rows: int
     of_all, cards = moments(p, name="position table"), []
     for suffix, each_p in (("", p), (".without_0", p[1:])):
         known = of_all if not suffix else moments(each_p, name="position table")
-        measured, read = _measured(setting, w, each_p, of_tokens, known, ids)
+        measured, read = _measured(setting, w, each_p, of_tokens, known, ids, first=1 if suffix else 0)
         samples = samples_of(setting, w, each_p)
         more, ranked = words_and_turns(setting, w, each_p, of_tokens, known, ids, samples.words, samples.work)
         carded, made = card(setting.tables, each_p, given)
@@ -130,15 +130,15 @@ def within_work(usual: Samples, w: Tensor, p: Tensor) -> Samples:
 
 
 def _measured(setting: Setting, w: Tensor, p: Tensor, of_tokens: Moments, of_positions: Moments,
-              ids: Tensor | None) -> tuple[dict[str, Metric], Readings]:  # fmt: skip
+              ids: Tensor | None, first: int) -> tuple[dict[str, Metric], Readings]:  # fmt: skip
     samples, seed = samples_of(setting, w, p), setting.seed
     found = _pair(of_tokens, of_positions, seed)
     found |= prefixed("M2", coherence(w, p, of_tokens, of_positions, seed=seed, pairs=samples.coherence,
                                       limit=2 * samples.work // w.shape[1]))  # fmt: skip
-    apart = separation(w, p, of_tokens, of_positions, ids=ids, work=2 * samples.work)
+    apart = separation(w, p, of_tokens, of_positions, ids=ids, first=first, work=2 * samples.work)
     found |= prefixed("M3", apart)
     read = readers(w, p, ids=ids, samples=samples.positions, token_samples=samples.tokens, pairs=samples.pairs,
-                   seed=seed, of_tokens=of_tokens, of_positions=of_positions)  # fmt: skip
+                   seed=seed, first=first, of_tokens=of_tokens, of_positions=of_positions)  # fmt: skip
     found |= prefixed("M3", read.metrics)
     if (step := apart["separation_position"].value) is not None:
         found |= prefixed("M3", noise_curve(w, p, step, pairs=samples.noisy, seed=seed, of_positions=of_positions))

@@ -3,7 +3,9 @@
 import io
 import json
 import re
+import runpy
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -142,6 +144,24 @@ def test_documents_that_do_not_hold_together():
             render_xray(broken)
     with pytest.raises(ValueError, match="expected a figure of lines, bars, heat, was: pie"):
         render_xray(document(figures=[figure("pie", [])]))
+
+
+def test_the_section_for_the_documents(tmp_path):
+    script = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "xray_result.py"))
+    made = document(facts={"Model": {"parameters": 22000000}, "Text": {"contexts": 64, "slots": 128}})
+    text = script["section"](made)
+    assert "22,000,000 parameters; 64 windows of 128 tokens" in text
+    assert "| C1 | does not apply | No `table`. |" in text
+    assert "| 0 | 0.25 [0.2, 0.3] | –" in text
+    assert "- One note." in text
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- results: x -->\nold\n<!-- end of results -->\nafter\n")
+    (tmp_path / "xray.json").write_text(json.dumps(made))
+    script["main"].__globals__["PAGE"] = page
+    script["main"]([tmp_path])
+    assert "old" not in page.read_text()
+    assert page.read_text().startswith("before\n<!-- results: x -->\n\n### org/<model>")
+    assert page.read_text().endswith("<!-- end of results -->\nafter\n")
 
 
 def test_a_page_is_written_in_one_move(tmp_path):

@@ -109,7 +109,8 @@ def test_another_meaning_needs_a_change_of_its_own_and_words_that_differ(end, re
 def test_the_first_layer_reads_position_only_if_its_gain_is_above_one(gain, verdict):
     metrics = numbers(M4__layer__0__position_share__without_0=(0.1, 0.09, 0.11),
                       M4__layer__1__position_share__without_0=(0.02, 0.01, 0.03),
-                      M1__layer__0__q__gain__without_0=gain, M6__layer__0__relative=(0.4, 0.3, 0.5))  # fmt: skip
+                      M1__layer__0__q__gain__without_0=gain,
+                      M6__layer__0__relative__without_0=(0.4, 0.3, 0.5))  # fmt: skip
     found, text, _ = claims.first_layer(setting(), metrics)
     assert found == verdict
     assert "10 % [9, 11] of the variance in layer 0 is position, and 2 % [1, 3] in layer 1" in text
@@ -154,11 +155,12 @@ def test_values_alone_do_not_read_position():
 
 def test_without_position_at_the_input_none_can_be_read():
     metrics = numbers(M4__layer__0__position_share__without_0=0.0, M4__layer__1__position_share__without_0=0.0,
-                      M1__layer__0__q__gain__without_0=None, M6__layer__0__relative=(0.4, 0.3, 0.5))  # fmt: skip
+                      M1__layer__0__q__gain__without_0=None,
+                      M6__layer__0__relative__without_0=(0.4, 0.3, 0.5))  # fmt: skip
     found, text, names = claims.first_layer(setting("none"), metrics)
     assert found == "does not apply"
     assert "40 % [30, 50] of the logits there hang on distance" in text
-    assert "M6.layer.0.relative" in names
+    assert "M6.layer.0.relative.without_0" in names
 
 
 def test_models_without_tables_or_layers():

@@ -1,5 +1,7 @@
 """M6 on logits of known make, through plain loops, and through models whose scheme is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,11 @@ import transformers
 from support import noise, perturbed
 
 import locant
+from locant.xray.attended import logits
 from locant.xray.logits import LogitSums, logit_split, row_centred
 from locant.xray.reach import reach_model
 from locant.xray.terms import TermSums, by_heads, six_terms, term_energies
+from locant.xray.windows import Windows
 
 C, H, T = 24, 2, 9
 
@@ -181,3 +185,22 @@ def test_energies_of_terms_find_where_position_is() -> None:
     both.add(x + position, used)
     assert all(0.05 < term_energies(both)[f"{a}_to_{b}"].value < 0.6
                for a in ("content", "position") for b in ("content", "position"))  # fmt: skip
+
+
+def test_a_sink_at_slot_0_is_position_only_with_slot_0() -> None:
+    """Logits that are content but for slot 0, where every query of every text puts the same."""
+    made = noise(60, H, T, T)
+    made[..., 0] = 3.0
+
+    def run(tokens, visit, *, capture, layers) -> None:
+        rows = slice(0, len(tokens))
+        first = int(tokens[0, 0])  # each text's first token is its number
+        visit("logits", 0, causal(made[first : first + len(tokens)]), rows)
+        visit("normed", 0, noise(len(tokens), T, 4), rows)
+
+    reach = SimpleNamespace(run=run, readers=lambda layer: ())
+    tokens = torch.arange(60)[:, None].expand(60, T)
+    found = logits(reach, Windows(tokens, 0, 0, tokens.unique(), "ids"), [0], lambda done, of: None)
+    whole, without = (found[f"M6.layer.0.absolute{suffix}"].value for suffix in ("", ".without_0"))
+    assert whole > 0.4
+    assert without < 0.03

@@ -62,4 +62,6 @@ def test_smollm2_has_no_position_at_its_input(smollm2):
     assert value["M7.layer.15.largest_norm"] > 20
     assert value["M5.layer.29.size"] < 1e-8
     assert value["M6.layer.0.relative"] > value["M6.layer.0.absolute"]
+    assert value["M6.layer.29.absolute"] > 0.1  # the sink at slot 0 looks like position
+    assert value["M6.layer.29.absolute.without_0"] < 0.05
     assert {claim["id"]: claim["verdict"] for claim in smollm2["claims"]}["C1"] == "does not apply"

@@ -56,6 +56,14 @@ def test_tables_of_their_own_columns_lose_nothing(part):
     assert value(part, "T3.tied_logit") == pytest.approx(0, abs=1e-9)
 
 
+def test_positions_keep_their_numbers_without_position_0():
+    w, p = noise(40, 6, 0), noise(12, 6, 1)
+    p[7] = p[8] + 1e-3
+    notes = {name: metric["note"] for name, metric in tables(setting(w, p))["metrics"].items()}
+    for suffix in ("", ".without_0"):
+        assert notes[f"M3.separation_position{suffix}"].startswith("positions 7 and 8;")
+
+
 def test_the_card_of_words(part):
     listed = {each["id"]: each for each in part["lists"]}
     assert [row[0].partition(",")[0] for row in listed["words"]["rows"]] == [

@@ -47,6 +47,7 @@ def test_an_xray_of_added_positions(gpt2):
     value = {name: metric["value"] for name, metric in document["metrics"].items()}
     assert value["M4.raw.layer.0.additive_r2"] == pytest.approx(1, abs=1e-6)
     assert value["M5.layer.0.size"] > 0
+    assert {"M6.layer.1.position.without_0", "M6.layer.1.head.3.absolute.without_0"} <= set(value)
     assert document["facts"]["Input and attention"]["position rows"] == 48
     assert {"layer": 0, "what": "normed", "lens": "blocks.0.ln1.hook_out", "path": "h.0.attn"} in document["hooks"]
 
