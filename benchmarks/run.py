@@ -5,35 +5,13 @@ median over the rounds of the ratio to the baseline of the same round, with the 
 too, such ratios hold where seconds do not.
 """
 
-import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping
 
 import torch
 
 import locant
+from locant.bench.timing import Call, ratios
 from locant.encodings import Rotary, build, contiguous
-
-Call = Callable[[], object]
-
-
-def ratios(candidates: Mapping[str, Call], baseline: str, rounds: int) -> dict[str, tuple[float, float, float]]:
-    """Lower quartile, median and upper quartile of time over the baseline's time, per candidate."""
-    names = list(candidates)
-    for call in candidates.values():
-        call()
-    seen: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds):
-        taken = {}
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            started = time.thread_time()
-            candidates[name]()
-            taken[name] = time.thread_time() - started
-        for name in names:
-            seen[name].append(taken[name] / taken[baseline])
-    quartiles = {name: statistics.quantiles(values, n=4) for name, values in seen.items()}
-    return {name: (low, middle, high) for name, (low, middle, high) in quartiles.items()}
 
 
 def rotation() -> tuple[dict[str, Call], str]:
@@ -92,8 +70,8 @@ def main(rounds: int) -> None:
     for group in (rotation, embedding, training):
         candidates, baseline = group()
         print(f"\n{' '.join((group.__doc__ or '').split())}")
-        for name, (low, middle, high) in ratios(candidates, baseline, rounds).items():
-            print(f"  {name:28} {middle:6.2f}  [{low:.2f}, {high:.2f}]")
+        for name, found in ratios(candidates, baseline, rounds).items():
+            print(f"  {name:28} {found.middle:6.2f}  [{found.low:.2f}, {found.high:.2f}]")
 
 
 if __name__ == "__main__":
