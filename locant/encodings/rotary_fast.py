@@ -77,13 +77,42 @@ def _complex(x: Tensor) -> bool:
 
 
 def _multiplied(x: Tensor, cis: Tensor) -> Tensor:
-    z = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
-    if _heads_inside(x) and x.numel() >= LEAST and not cis.requires_grad and cis.ndim == 4 and cis.shape[1] == 1:
-        # Between heads the table would start anew every few numbers; and copying first keeps the strided read fast.
-        turned = z.clone().mul_(_spread_once(cis, x.shape[1]))
-    else:
-        turned = z * cis
+    if not torch.is_grad_enabled() or not cis.requires_grad:
+        spread = _heads_inside(x) and x.numel() >= LEAST and cis.ndim == 4 and cis.shape[1] == 1
+        table = _spread_once(cis, x.shape[1]) if spread else cis
+        if not (torch.is_grad_enabled() and x.requires_grad):
+            return _product(x, table)
+        back = once("conjugate", lambda: table.conj().resolve_conj(), table)
+        result: Tensor = _Product.apply(x, table, back)
+        return result
+    return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * cis).flatten(-2)
+
+
+def _product(x: Tensor, table: Tensor) -> Tensor:
+    z = torch.view_as_complex((x if _complex(x) else x.contiguous()).unflatten(-1, (-1, 2)))
+    # Where heads lie inside, copying first keeps the strided read fast.
+    turned = z.clone().mul_(table) if _heads_inside(x) and x.numel() >= LEAST else z * table
     return torch.view_as_real(turned).flatten(-2)
+
+
+class _Product(Function):
+    """A multiplication with complex numbers that do not learn; back: their conjugates, which turn the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, table: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(table, back)
+        ctx.save_for_forward(table, back)
+        return _product(x, table)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        table, back = ctx.saved_tensors
+        return _Product.apply(gradients[0], back, table), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        result: Tensor = _Product.apply(tangents[0], *ctx.saved_tensors)
+        return result
 
 
 def _heads_inside(x: Tensor) -> bool:
