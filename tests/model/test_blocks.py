@@ -49,6 +49,7 @@ def pairs_of(batch: int, heads: int, time: int, width: int, dtype: torch.dtype =
 
 def small_blocks(patch: pytest.MonkeyPatch, block: int = 4, backward: int = 3, numbers: int = 40) -> None:
     patch.setattr(blocks, "LEAST", 1)
+    patch.setattr(blocks, "LEARNED", 1)
     for name, value in (("BLOCK", block), ("BACKWARD", backward), ("NUMBERS", numbers)):
         patch.setattr(blockwise, name, value)
 
