@@ -9,7 +9,7 @@ import torch
 from timing import Call, ratios, show, title
 
 import locant
-from locant.encodings import Rotary, build, contiguous
+from locant.encodings import PositionalEncoding, Rotary, build, contiguous
 
 
 def rotation() -> tuple[dict[str, Call], str]:
@@ -33,8 +33,13 @@ def embedding() -> tuple[dict[str, Call], str]:
     for expression in ("add(learned)", "concat(learned)", "add(sinusoidal)"):
         encoding = build(expression, width=512, heads=8, length=1024).requires_grad_(False)
         source = narrow if encoding.extra_width else table
-        calls[expression] = lambda e=encoding, s=source: e.embed(s(tokens), positions)
+        calls[expression] = lambda e=encoding, s=source: _looked_up(e, s.weight, tokens, positions)
     return calls, "lookup"
+
+
+@torch.no_grad()
+def _looked_up(encoding: PositionalEncoding, *given: torch.Tensor) -> torch.Tensor:
+    return encoding.look_up(*given)
 
 
 def training() -> tuple[dict[str, Call], str]:

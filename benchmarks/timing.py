@@ -5,30 +5,18 @@ median over the rounds of the ratio to the baseline of the same round, with the 
 too, such ratios hold where seconds do not.
 """
 
-import statistics
-import time
 from collections.abc import Callable, Mapping
 
-Call = Callable[[], object]
+from locant.bench.timing import Call
+from locant.bench.timing import ratios as times
+
 Quartiles = tuple[float, float, float]
 
 
 def ratios(candidates: Mapping[str, Call], baseline: str, rounds: int) -> dict[str, Quartiles]:
     """Lower quartile, median and upper quartile of time over the baseline's time, per candidate."""
-    names = list(candidates)
-    for call in candidates.values():
-        call()
-    seen: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds):
-        taken = {}
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            started = time.thread_time()
-            candidates[name]()
-            taken[name] = time.thread_time() - started
-        for name in names:
-            seen[name].append(taken[name] / taken[baseline])
-    quartiles = {name: statistics.quantiles(values, n=4) for name, values in seen.items()}
-    return {name: (low, middle, high) for name, (low, middle, high) in quartiles.items()}
+    found = times(candidates, baseline, rounds)
+    return {name: (each.low, each.middle, each.high) for name, each in found.items()}
 
 
 def show(found: Mapping[str, Quartiles]) -> None:

@@ -76,9 +76,15 @@ def parts(encodings: dict[str, PositionalEncoding], options: Options) -> list[Pa
     given = heads(options.batch, options.heads, options.length, options.head_width, dtype, generator)
     for tensor in (given.q, given.k, given.v, given.x):
         tensor.requires_grad_()
-    made = [_inputs(encodings, options, dtype, generator), _rotations(encodings, given), _attention(encodings, given),
-            _decoding(encodings, given)]  # fmt: skip
+    inside = {name: each for name, each in encodings.items() if not each.defines("embed") or _inside(each.layer(0))}
+    made = [_inputs(encodings, options, dtype, generator), _rotations(encodings, given), _attention(inside, given),
+            _decoding(inside, given)]  # fmt: skip
     return [part for part in made if len(part.cases) > 1]
+
+
+def _inside(encoding: PositionalEncoding) -> bool:
+    """Whether it does anything between the projections of a layer."""
+    return any(map(encoding.defines, ("qk", "values", "output", "notes", "score_mod", "read")))
 
 
 def attention_of(encoding: PositionalEncoding) -> str:

@@ -48,8 +48,8 @@ class Add(PositionalEncoding):
 
     def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
         check_width(table, self.code.width)
-        code = scaled(self.code(positions), self.scale).to(table.dtype)
         x = F.embedding(tokens, table)
+        code = scaled(self.code(positions), self.scale).to(table.dtype)
         return x.add_(code) if eager() and not torch.is_grad_enabled() else x + code
 
 

@@ -44,7 +44,8 @@ class Memo:
             yield
         finally:
             _open.reset(token)
-            self._kept = {key: kept for key, kept in self._kept.items() if key in self._asked}
+            kept = list(self._kept.items())  # at once: another thread may use the same model
+            self._kept = {key: value for key, value in kept if key in self._asked}
 
     def result(self, key: Hashable, make: Callable[[], Result], sources: tuple[Tensor, ...]) -> Result:
         """The result kept under ``key`` for these very tensors, unchanged since; else a new one."""

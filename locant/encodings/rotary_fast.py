@@ -15,6 +15,7 @@ from torch.autograd import Function
 from locant.encodings.once import once
 
 BLOCK = 2**18  # numbers in a block: 1 MiB of float32, the second cache of one core
+NARROW = 32  # columns of a head up to which blocks do not pay: half a head at a time is too little work
 COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 LEAST = 2**16  # numbers below which blocks do not pay: fewer calls do
 
@@ -59,6 +60,12 @@ def turned(x: Tensor, cos: Tensor, sin: Tensor, factors: tuple[Tensor, ...], lay
     blocks = x.ndim == 4 and cos.ndim <= 4 and x.numel() >= LEAST and x.device.type == "cpu" and not learned
     if interleaved and (x.dtype == cos.dtype or not blocks):
         return _multiplied(x.to(cos.dtype), *(factors or ready(cos, sin, layout))).to(x.dtype)
+    if not interleaved and x.dtype == cos.dtype and not learned and (x.numel() < LEAST or x.shape[-1] <= NARROW):
+        both, signed = factors or ready(cos, sin, layout)
+        if _heads_inside(x) and both.ndim == 4 and both.shape[1] == 1:
+            both, signed = (_spread_once(factor, x.shape[1]) for factor in (both, signed))
+        swapped: Tensor = _Swapped.apply(x, both, signed, 1)
+        return swapped
     result: Tensor | None = _Blocks.apply(x, cos, sin, layout) if blocks else None
     return result
 
@@ -70,24 +77,78 @@ def _complex(x: Tensor) -> bool:
 
 
 def _multiplied(x: Tensor, cis: Tensor) -> Tensor:
-    z = torch.view_as_complex(x.unflatten(-1, (-1, 2)))
-    if _heads_inside(x) and not cis.requires_grad and cis.ndim == z.ndim and cis.shape[-3] == 1:
-        # Between heads the table would start anew every few numbers; and copying first keeps the strided read fast.
-        turned = z.clone().mul_(once(("spread", x.shape[-3]), lambda: _spread(cis, x.shape[-3]), cis))
-    else:
-        turned = z * cis
+    if not torch.is_grad_enabled() or not cis.requires_grad:
+        spread = _heads_inside(x) and x.numel() >= LEAST and cis.ndim == 4 and cis.shape[1] == 1
+        table = _spread_once(cis, x.shape[1]) if spread else cis
+        if not (torch.is_grad_enabled() and x.requires_grad):
+            return _product(x, table)
+        back = once("conjugate", lambda: table.conj().resolve_conj(), table)
+        result: Tensor = _Product.apply(x, table, back)
+        return result
+    return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * cis).flatten(-2)
+
+
+def _product(x: Tensor, table: Tensor) -> Tensor:
+    z = torch.view_as_complex((x if _complex(x) else x.contiguous()).unflatten(-1, (-1, 2)))
+    # Where heads lie inside, copying first keeps the strided read fast.
+    turned = z.clone().mul_(table) if _heads_inside(x) and x.numel() >= LEAST else z * table
     return torch.view_as_real(turned).flatten(-2)
+
+
+class _Product(Function):
+    """A multiplication with complex numbers that do not learn; back: their conjugates, which turn the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, table: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(table, back)
+        ctx.save_for_forward(table, back)
+        return _product(x, table)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        table, back = ctx.saved_tensors
+        return _Product.apply(gradients[0], back, table), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        result: Tensor = _Product.apply(tangents[0], *ctx.saved_tensors)
+        return result
 
 
 def _heads_inside(x: Tensor) -> bool:
     """Whether the heads of one token lie beside each other, as in views of a common projection of q, k and v."""
-    return x.ndim == 4 and x.numel() >= LEAST and x.shape[1] > 1 and x.stride(1) < x.stride(2)
+    return x.ndim == 4 and x.shape[1] > 1 and x.stride(1) < x.stride(2)
 
 
-def _spread(table: Tensor, heads: int) -> Tensor:
-    """``[rows, 1, time, pair]`` for every head, in the order of memory ``rows, time, head, pair``."""
-    rows, _, time, pair = table.shape
-    return table.transpose(1, 2).expand(rows, time, heads, pair).contiguous().transpose(1, 2)
+def _spread_once(table: Tensor, heads: int) -> Tensor:
+    """``[rows, 1, time, column]`` for every head, in the order of memory ``rows, time, head, column``."""
+    rows, _, time, columns = table.shape
+    wide = (rows, time, heads, columns)
+    return once(("spread", heads), lambda: table.transpose(1, 2).expand(wide).contiguous().transpose(1, 2), table)
+
+
+class _Swapped(Function):
+    """Halves rotated in three passes over all columns, for few numbers or few columns, where blocks do not pay.
+
+    both: ``[cos cos]``.  signed: ``[-sin sin]``.  sign: -1 for the negative angle, which the gradient takes.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, both: Tensor, signed: Tensor, sign: int) -> Tensor:
+        ctx.save_for_backward(both, signed)
+        ctx.save_for_forward(both, signed)
+        ctx.sign = sign
+        first, second = x.chunk(2, dim=-1)
+        return torch.addcmul(x * both, torch.cat([second, first], dim=-1), signed, value=sign)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        return _Swapped.apply(gradients[0], *ctx.saved_tensors, -ctx.sign), None, None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        result: Tensor = _Swapped.apply(tangents[0], *ctx.saved_tensors, ctx.sign)
+        return result
 
 
 class _Blocks(Function):

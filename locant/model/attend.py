@@ -128,8 +128,9 @@ def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: R
         raise ValueError("expected no gradient, as FlexAttention has none on CPU, was: a call that needs one")
     batch, _, queries = pairs.q.shape[:3]
     mask = create_block_mask(see.mask_mod, batch, None, queries, pairs.k.shape[-2], device=str(pairs.q.device))
-    plain: Any = flex_attention
-    call = _compiled(plain) if pairs.q.is_cuda and eager() else plain
+    call: Callable[..., Any] = flex_attention
+    if pairs.q.is_cuda and eager():
+        call = _compiled(flex_attention)
     out = call(pairs.q, pairs.k, v, score_mod=mod, block_mask=mask, scale=pairs.scale)
     assert isinstance(out, Tensor)
     return out

@@ -17,7 +17,8 @@ from locant.model.attend import Read, Visibility, flex, sdpa
 from locant.model.blockwise import by_distance, by_position, fused, of_band, of_parts
 from locant.model.selfcheck import trusted
 
-LEAST = 256  # queries below which one block is all there is, and nothing learned is worth a gradient of its own
+LEAST = 256  # queries from which blocks pay where nothing is added, or where masks are computed one by one
+LEARNED = 128  # queries from which a gradient that is written out is faster than attention that is
 MOST = 768  # queries from which PyTorch's causal attention is faster than blocks with nothing to add
 
 
@@ -68,7 +69,7 @@ def blocks(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read:
         return fused(q, k, v, of_band(row), pairs.scale)
     if mod.encoding.by_distance:
         row = mod.row()
-        if row.requires_grad and torch.is_grad_enabled() and time >= LEAST:
+        if row.requires_grad and torch.is_grad_enabled() and time >= LEARNED:
             return by_distance(q, k, v, row, pairs.scale)
         return fused(q, k, v, of_band(row), pairs.scale)
     if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in mod.encoding.parameters()):

@@ -37,10 +37,11 @@ def lying(order: str, batch: int, heads: int, time: int, width: int) -> Tensor:
     learned=st.booleans(),
     block=st.sampled_from([1, 20, 100, 10_000]),
     least=st.sampled_from([1, 10_000]),
+    narrow=st.sampled_from([0, 32]),
 )
 def test_the_fast_ways_equal_the_plain_one(layout: str, order: str, dtype: torch.dtype, sizes: tuple[int, ...],
                                            of_rows: bool, of_heads: bool, learned: bool, block: int,
-                                           least: int) -> None:  # fmt: skip
+                                           least: int, narrow: int) -> None:  # fmt: skip
     batch, heads, time, pairs = sizes
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     cos, sin = curves(batch if of_rows else 1, heads if of_heads else 1, time, pairs, wide)
@@ -52,6 +53,7 @@ def test_the_fast_ways_equal_the_plain_one(layout: str, order: str, dtype: torch
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(rotary_fast, "BLOCK", block)
             patch.setattr(rotary_fast, "LEAST", least)
+            patch.setattr(rotary_fast, "NARROW", narrow)
             y = turn(x, c, s, layout=layout) if quick else turn_plainly(x, c, s, layout=layout)
             inputs = (x, c, s) if learned else (x,)
             results.append([y, *torch.autograd.grad(y, inputs, wanted, create_graph=False)])
@@ -65,8 +67,10 @@ def test_the_fast_ways_equal_the_plain_one(layout: str, order: str, dtype: torch
 )  # torch's own, for forward mode
 @pytest.mark.parametrize("layout", ["half", "interleaved"])
 @pytest.mark.parametrize("order", ["own", "shared"])
-def test_derivatives_of_any_order(monkeypatch: pytest.MonkeyPatch, layout: str, order: str) -> None:
+@pytest.mark.parametrize("narrow", [0, 32])
+def test_derivatives_of_any_order(monkeypatch: pytest.MonkeyPatch, layout: str, order: str, narrow: int) -> None:
     """Backward twice, and forward: for what trains through gradients, and for Hessians."""
+    monkeypatch.setattr(rotary_fast, "NARROW", narrow)
     monkeypatch.setattr(rotary_fast, "LEAST", 1)
     monkeypatch.setattr(rotary_fast, "BLOCK", 16)
     cos, sin = curves(1, 1, 3, 2, torch.float64)
@@ -103,6 +107,7 @@ def test_what_is_mapped_over_models_is_rotated_plainly(layout: str) -> None:
 def test_no_blocks_where_a_frequency_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks have no gradient for the angle; what needs one must not lose it."""
     monkeypatch.setattr(rotary_fast, "LEAST", 1)
+    monkeypatch.setattr(rotary_fast, "NARROW", 0)
     angle = noise(1, 1, 4, 3).requires_grad_()
     x = noise(2, 2, 4, 6)
     for layout in ("half", "interleaved"):

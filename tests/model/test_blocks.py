@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import HEADS, LAYERS, WIDTH, noise, same, some_tokens
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import locant
 from locant.encodings import (
@@ -24,7 +25,7 @@ from locant.encodings import (
     shifted,
 )
 from locant.model import blocks, blockwise
-from locant.model.attend import Visibility, dense, grids, sdpa, visibility
+from locant.model.attend import Attend, Visibility, dense, grids, sdpa, visibility
 
 SEE = Visibility(lambda b, h, i, j: j <= i, None, causal=True)
 BY_DISTANCE = [
@@ -48,6 +49,7 @@ def pairs_of(batch: int, heads: int, time: int, width: int, dtype: torch.dtype =
 
 def small_blocks(patch: pytest.MonkeyPatch, block: int = 4, backward: int = 3, numbers: int = 40) -> None:
     patch.setattr(blocks, "LEAST", 1)
+    patch.setattr(blocks, "LEARNED", 1)
     for name, value in (("BLOCK", block), ("BACKWARD", backward), ("NUMBERS", numbers)):
         patch.setattr(blockwise, name, value)
 
@@ -223,3 +225,30 @@ def test_a_read_of_the_weights_is_refused() -> None:
     pairs, v = pairs_of(1, 2, 4, 4)
     with pytest.raises(ValueError, match="expected the attention dense for an encoding that reads the weights"):
         blocks.blocks(pairs, v, SEE, None, Shaw(4).read)
+
+
+class Operators(TorchDispatchMode):
+    """Notes which operators run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("expression", ["alibi", "t5", "sandwich", "fire", "shaw(furthest=4)"])
+@pytest.mark.parametrize("attend", [sdpa, blocks.blocks])
+@torch.no_grad()
+def test_scores_do_not_keep_attention_from_its_fused_kernel(expression: str, attend: Attend) -> None:
+    """It takes masks of four dimensions; with three everything is written out without a word."""
+    encoding = build(expression, width=8, heads=2)
+    pairs, v = pairs_of(2, 2, 300, 4)
+    later = encoding.by_distance or encoding.by_position
+    with Operators() as seen:
+        attend(pairs, v, SEE, blocks.Later(encoding, pairs) if later else encoding.score_mod(pairs), None)
+    fused = [name for name in seen.names if "flash_attention_for_cpu" in name]
+    assert len(fused) == (3 if attend is blocks.blocks and later else 1)
+    assert not [name for name in seen.names if "softmax" in name]
