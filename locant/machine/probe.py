@@ -33,10 +33,12 @@ def probe(shape: Shape | None = None, *, forced: Mapping[str, Any] | None = None
     shape: of what is to be trained; that of ``locant compare`` unless given. forced: choices that are not to be made.
     cache: the folder of the figures, ``~/.cache/locant`` unless given; a damaged file is measured anew. fresh: measure
     in any case.
-    Raises ValueError for a forced choice that does not exist.
+    Raises ValueError for a forced choice that does not exist, or not on this machine.
     """
     shape, forced = shape or Shape(), dict(forced or {})
     decide(Measured(), 1, forced)  # refuses before anything is measured
+    if forced.get("allocator") == "raised" and not allocator.available():
+        raise ValueError("expected the allocator plain where the C library is not glibc, was: raised")
     if {"attention", "gemm", "allocator"} <= forced.keys():
         return decide(Measured(machine=machine(shape)), cores(), forced)
     path = (cache or _cache_folder()) / f"probe-{_key(shape)}.json"

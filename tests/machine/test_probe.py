@@ -166,6 +166,8 @@ def test_the_allocator_is_measured_in_another_process(block):
 def test_without_glibc_there_is_nothing_to_raise(monkeypatch):
     monkeypatch.setattr("locant.machine.allocator.platform.libc_ver", lambda: ("", ""))
     assert allocator.measure(1 << 20) is None
+    with pytest.raises(ValueError, match="expected the allocator plain where the C library is not glibc, was: raised"):
+        probe(TINY, forced={"allocator": "raised"})
     with pytest.raises(OSError, match="expected glibc to set its allocator, was: another C library"):
         keep_freed_memory()
 
