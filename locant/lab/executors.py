@@ -97,7 +97,14 @@ def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None], 
 
 def hire(count: int) -> list[Worker]:
     """So many workers, who get ready while whoever hired them prepares the jobs."""
-    return [_hire() for _ in range(count)]
+    team: list[Worker] = []
+    try:
+        while len(team) < count:
+            team.append(_hire())
+    except BaseException:  # Ctrl-C, most likely
+        dismiss(team)
+        raise
+    return team
 
 
 def dismiss(team: Sequence[Worker]) -> None:

@@ -26,8 +26,8 @@ FP32_ERROR = 5e-6  # relative to the largest element; bf16 has some 4e-3
 class Measured:
     """times: CPU time of a small training step by ``attention/arithmetic``, for scores without and with a bias, over
     that of ``fused/plain``; empty if nothing was timed. errors: of a product, by arithmetic, relative to its largest
-    element. allocator: time to fill new blocks with raised thresholds over time without, or None where there are none
-    to raise. machine: what it was measured on. seconds: that it took.
+    element. allocator: time with raised thresholds over time without, or None where there are none to raise. machine:
+    what it was measured on. seconds: that it took.
     """
 
     times: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def decide(measured: Measured, cores: int, forced: Mapping[str, Any] | None = No
         "precision": _precision(measured, taken["attention"]),
         "attention": _attention(measured, taken),
         "gemm": _gemm(measured, taken),
-        "allocator": "not measured" if raised is None else f"raised fills new blocks in {raised:.2f} of the time",
+        "allocator": "not measured" if raised is None else f"raised takes {raised:.2f} of the time of plain",
         "threads": "processes of one thread train more than one process of several",
         "workers": f"{cores} cores of {threads} thread{'s' if threads > 1 else ''} a process",
     }  # fmt: skip

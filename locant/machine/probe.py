@@ -18,12 +18,13 @@ from locant.machine import allocator
 from locant.machine.choices import Choices, Measured, decide, describe
 from locant.machine.cores import cores
 from locant.machine.steps import ARITHMETICS, KINDS, LARGEST_GRID, Shape, product_errors, shortened, step
-from locant.machine.timing import Call, relative_times
+from locant.machine.timing import Call, clock, relative_times
 
 __all__ = ["Choices", "Shape", "describe", "probe"]
 
 VERSION = 1  # part of the cache key: raise it when the same machine would be measured otherwise
 STEP_SECONDS = 0.2
+STEPS = 4  # whose page faults are counted
 
 
 def probe(shape: Shape | None = None, *, forced: Mapping[str, Any] | None = None, cache: Path | None = None,
@@ -33,10 +34,12 @@ def probe(shape: Shape | None = None, *, forced: Mapping[str, Any] | None = None
     shape: of what is to be trained; that of ``locant compare`` unless given. forced: choices that are not to be made.
     cache: the folder of the figures, ``~/.cache/locant`` unless given; a damaged file is measured anew. fresh: measure
     in any case.
-    Raises ValueError for a forced choice that does not exist.
+    Raises ValueError for a forced choice that does not exist, or not on this machine.
     """
     shape, forced = shape or Shape(), dict(forced or {})
     decide(Measured(), 1, forced)  # refuses before anything is measured
+    if forced.get("allocator") == "raised" and not allocator.available():
+        raise ValueError("expected the allocator plain where the C library is not glibc, was: raised")
     if {"attention", "gemm", "allocator"} <= forced.keys():
         return decide(Measured(machine=machine(shape)), cores(), forced)
     path = (cache or _cache_folder()) / f"probe-{_key(shape)}.json"
@@ -63,11 +66,28 @@ def measure(shape: Shape) -> Measured:
         calls = {kind: _calls(shortened(shape), kind, attentions) for kind in KINDS}
         errors = product_errors()
         times = _confirmed(_step_times(calls, calls["causal"]), errors, calls)
+        ratio = _allocator_ratio(shape, calls["causal"]["fused/plain"])
     finally:
         torch.set_num_threads(threads)
-    found = allocator.measure(shape.block)
-    ratio = None if found is None else found[1] / max(found[0], 1e-9)
     return Measured(times, errors, ratio, told, time.perf_counter() - started)
+
+
+def _allocator_ratio(shape: Shape, call: Call) -> float | None:
+    """Time of a step with raised thresholds over time without, from the page faults of a step and what one costs.
+
+    There is no way back from raised thresholds, so another process tells the cost. Blocks too large for glibc to adapt
+    to are faulted in at every use, which the short step does not show: for those it is the time to fill them.
+    """
+    filling = allocator.measure(shape.block)
+    if filling is None:
+        return None
+    if shape.block > allocator.ALWAYS_MAPPED:
+        return filling.raised / max(filling.plain, 1e-9)
+    began, before = clock(), allocator.page_faults()
+    for _ in range(STEPS):
+        call()
+    spent, faults = max(clock() - began, 1e-9), allocator.page_faults() - before
+    return max(0.0, 1 - faults * filling.seconds_per_fault / spent)
 
 
 def _calls(shape: Shape, kind: str, attentions: tuple[str, ...]) -> dict[str, Call]:

@@ -157,15 +157,29 @@ def test_errors_of_products_are_those_of_float32_or_worse():
 def test_the_allocator_is_measured_in_another_process(block):
     found = allocator.measure(block)
     assert (found is None) == (not available())
-    plain, raised = found or (1.0, 0.5)
-    assert 0 < raised < 1.5 * plain
-    if block > 32 << 20:  # what is mapped anew is faulted in page by page
-        assert raised < 0.8 * plain
+    if found is not None:
+        assert 0 < found.raised < 1.5 * found.plain
+        if block > allocator.ALWAYS_MAPPED:  # what is mapped anew is faulted in page by page
+            assert found.raised < 0.8 * found.plain
+            assert found.faults > 0 < found.seconds_per_fault
+
+
+@pytest.mark.parametrize(("faults", "batch", "ratio"), [(0, 1, 1.0), (100, 1, 0.5), (1000, 1, 0.0), (0, 9_000, 0.25)])
+def test_page_faults_are_weighed_against_the_step(monkeypatch, faults, batch, ratio):
+    """A second per step and a two-hundredth per fault; and blocks so large that every use faults them in."""
+    seen = iter([0, 4 * faults])
+    now = iter([0.0, 4.0])
+    monkeypatch.setattr(allocator, "measure", lambda block: allocator.Filling(4.0, 1.0, 600))
+    monkeypatch.setattr(allocator, "page_faults", lambda: next(seen))
+    monkeypatch.setattr(probing, "clock", lambda: next(now))
+    assert probing._allocator_ratio(Shape(batch=batch), lambda: None) == pytest.approx(ratio)
 
 
 def test_without_glibc_there_is_nothing_to_raise(monkeypatch):
     monkeypatch.setattr("locant.machine.allocator.platform.libc_ver", lambda: ("", ""))
     assert allocator.measure(1 << 20) is None
+    with pytest.raises(ValueError, match="expected the allocator plain where the C library is not glibc, was: raised"):
+        probe(TINY, forced={"allocator": "raised"})
     with pytest.raises(OSError, match="expected glibc to set its allocator, was: another C library"):
         keep_freed_memory()
 
