@@ -63,7 +63,7 @@ def blocks(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read:
     if q.is_cuda and isinstance(mod, Later) and eager() and trusted(q.device):
         return flex(pairs, v, see, mod.encoding.score_mod(pairs), read)
     if read is not None or not _serve(pairs, see, mod):
-        return sdpa(pairs, v, see, mod, read)
+        return sdpa(pairs, v, see, mod.encoding.score_mod(pairs) if isinstance(mod, Later) else mod, read)
     if not isinstance(mod, Later):
         row = q.new_zeros(q.shape[1], time, dtype=torch.promote_types(q.dtype, torch.float32))
         return fused(q, k, v, of_band(row), pairs.scale)
