@@ -13,7 +13,8 @@ import torch
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
-SCRIPTS = ("startup.py", "beside.py", "run.py", "training.py", "capacity.py", "xray.py")
+SCRIPTS = ("startup.py", "beside.py", "run.py", "training.py", "training.py --size middle --busy", "capacity.py",
+           "xray.py 1")  # fmt: skip
 GOAL = re.compile(r"^  (met|MISSED): (.+): ([^:]+), goal (at (?:least|most) \S+)$", re.MULTILINE)
 INTRODUCTION = """# Speed
 
@@ -28,8 +29,9 @@ use too, where seconds do not; those of what is bound by memory still move by a 
 def output_of(script: str) -> str:
     """What a benchmark prints, shown as it comes. Raises RuntimeError if it does not end well."""
     print(f"== {script}", flush=True)
+    name, *options = script.split()
     lines = []
-    with subprocess.Popen([sys.executable, HERE / script], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, HERE / name, *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)

@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import signal
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from timing import at_least
 from training_models import PEERS, SIZES, Size, our_step, peer_step, product_step
 
 ENCODINGS = ("rotary", "add(learned)")
@@ -216,7 +218,7 @@ def neighbour(size: Size, rounds: int, seconds: float) -> dict[str, list[float]]
     return found
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=[*SIZES, "all"], default="all")
     parser.add_argument("--rounds", type=int, default=5)
@@ -228,19 +230,47 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.rounds < 2 or asked.seconds <= 0:
         parser.error(f"expected at least 2 rounds and some seconds, was: {asked.rounds} and {asked.seconds}")
-    document = {}
+    document: dict[str, Any] = {}
+    kept = True
     for name in SIZES if asked.size == "all" else [asked.size]:
         size = SIZES[name]
         print(f"{name}: {size.layers} layers, width {size.width}, context {size.context}, batch {size.batch}; "
               f"{asked.rounds} rounds of {asked.seconds} s, {CORES} cores, load {os.getloadavg()[0]:.1f}")  # fmt: skip
         if asked.busy:
             document[name] = neighbour(size, asked.rounds, asked.seconds)
-        else:
-            tried = candidates(not asked.no_bf16, asked.cpu)
-            document[name] = report(size, speeds(size, asked.rounds, asked.seconds, tried, asked.cpu))
+            kept &= at_least(
+                f"{name}: two processes beside a busy one, times one thread", ours(document[name])[0], 1.25
+            )
+            continue
+        tried = candidates(not asked.no_bf16, asked.cpu)
+        document[name] = report(size, speeds(size, asked.rounds, asked.seconds, tried, asked.cpu))
+        if not asked.cpu:
+            kept &= goals(name, document[name]["rows"])
     if asked.json:
         print(json.dumps(document))
+    return 0 if kept else 1
+
+
+def ours(found: dict[str, list[float]]) -> list[float]:
+    """The medians of what is ours: their names are encodings, followed by precision and processes."""
+    return [middle for label, (_, middle, _) in found.items() if label.split(", ")[0] in ENCODINGS]
+
+
+def goals(name: str, rows: list[dict[str, Any]]) -> bool:
+    """What a plan's throughput is to reach against the fastest peer, in float32, and against the products."""
+    mine = {row["candidate"]: row for row in rows if row["candidate"].split(", ")[0] in ENCODINGS}
+    kept = True
+    for precision, least in (("fp32", 1.75), ("bf16", 2.4)):
+        these = [row for label, row in mine.items() if f", {precision}, " in label]
+        if not these:
+            continue
+        most = max(row["ratio"][1] for row in these)
+        kept &= at_least(f"{name}, {precision}: a plan's tokens/s over the fastest peer's in fp32", most, least)
+        if name == "large" and precision == "fp32":
+            share = max(row["share_of_products"] for row in these)
+            kept &= at_least(f"{name}, {precision}: share of the speed of products", share, 0.55)
+    return kept
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
