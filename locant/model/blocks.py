@@ -14,7 +14,7 @@ from locant.encodings.base import Pairs, PositionalEncoding, ScoreMod
 from locant.encodings.once import eager, once
 from locant.encodings.pairwise import added
 from locant.model.attend import Read, Visibility, flex, sdpa
-from locant.model.blockwise import by_distance, by_position, fused, of_band, of_parts
+from locant.model.blockwise import Masks, by_distance, by_position, fused, of_band, of_parts
 from locant.model.selfcheck import trusted
 
 LEAST = 256  # queries from which blocks pay where nothing is added, or where masks are computed one by one
@@ -67,14 +67,26 @@ def blocks(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read:
     if not isinstance(mod, Later):
         row = q.new_zeros(q.shape[1], time, dtype=torch.promote_types(q.dtype, torch.float32))
         return fused(q, k, v, of_band(row), pairs.scale)
+    learns = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in mod.encoding.parameters())
     if mod.encoding.by_distance:
-        row = mod.row()
-        if row.requires_grad and torch.is_grad_enabled() and time >= LEARNED:
+        if learns and time >= LEARNED and (row := mod.row()).requires_grad:
             return by_distance(q, k, v, row, pairs.scale)
-        return fused(q, k, v, of_band(row), pairs.scale)
-    if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in mod.encoding.parameters()):
+        return fused(q, k, v, _band_once(mod), pairs.scale)
+    if learns:
         return by_position(q, k, v, mod, pairs.scale)
     return fused(q, k, v, of_parts(mod), pairs.scale)
+
+
+def _band_once(mod: Later) -> Masks:
+    """Masks of scores of distance, made once for a set of positions if nothing in the encoding learns."""
+    encoding, q = mod.encoding, mod.pairs.q
+    if next(encoding.parameters(), None) is not None:
+        return of_band(mod.row())
+    # With all that the formula could read, so that an encoding whose settings are changed is another one.
+    settings = [(name, value) for module in encoding.modules() for name, value in vars(module).items()
+                if isinstance(value, int | float | str | None)]  # fmt: skip
+    key = ("band", encoding, q.shape[1], q.dtype, *settings)
+    return once(key, lambda: of_band(mod.row()), mod.pairs.k_positions, *encoding.buffers())
 
 
 def _serve(pairs: Pairs, see: Visibility, mod: ScoreMod | None) -> bool:

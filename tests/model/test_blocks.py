@@ -1,10 +1,12 @@
 """Attention in blocks equals attention written out, in values and gradients, and gives way where it would be wrong."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import HEADS, LAYERS, WIDTH, noise, same, some_tokens
+from support import HEADS, LAYERS, WIDTH, differs, noise, same, some_tokens
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -24,6 +26,7 @@ from locant.encodings import (
     packed,
     shifted,
 )
+from locant.encodings.derived import Derived
 from locant.model import blocks, blockwise
 from locant.model.attend import Attend, Visibility, dense, grids, sdpa, visibility
 
@@ -219,6 +222,29 @@ def test_decoders_agree(monkeypatch: pytest.MonkeyPatch, expression: str) -> Non
         found.append([logits, *[p.grad for p in model.parameters()]])
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=5e-4)
+
+
+@torch.no_grad()
+def test_masks_are_made_once_and_anew_when_the_encoding_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    row = blocks.Later.row
+    monkeypatch.setattr(blocks.Later, "row", lambda later: made.append(1) or row(later))
+    model, tokens = locant.decoder("alibi", WIDTH, HEADS, LAYERS, 64, 23), some_tokens(2, 13)
+    first = model(tokens)
+    assert torch.equal(model(tokens), first)
+    assert len(made) == 1, "once for all layers and steps"
+    model.encoding.slopes = Derived(partial(torch.full, (HEADS,), 3.0, dtype=torch.float64))
+    differs(model(tokens), first)
+    assert len(made) == 2
+    model.encoding.slopes.table.mul_(2)
+    model(tokens)
+    model.encoding.ahead = 0.5
+    model(tokens)
+    assert len(made) == 4
+    learned = locant.decoder("t5", WIDTH, HEADS, LAYERS, 64, 23)
+    for _ in range(2):
+        learned(tokens)
+    assert len(made) == 4 + 2 * LAYERS
 
 
 def test_a_read_of_the_weights_is_refused() -> None:
