@@ -102,7 +102,7 @@ class TestOpening:
         assert "was: " + str(tmp_path) + " with other files" in refusal(lambda: open_results(tmp_path))
         assert os.listdir(tmp_path) == ["thesis.tex"]
 
-    @pytest.mark.parametrize(("content", "found"), [('{"numerics": 0}', "0"), ('{"numerics": 2}', "2"),
+    @pytest.mark.parametrize(("content", "found"), [('{"numerics": 0}', "0"), ('{"numerics": 99}', "99"),
                                                     ("", "unreadable"), ("{}", "unreadable"),
                                                     ("[1]", "unreadable")])  # fmt: skip
     def test_results_of_another_numerics_version(self, tmp_path, content, found):
