@@ -72,11 +72,12 @@ def test_commands_in_the_readme_are_targets_of_the_makefile():
 def test_options_in_the_readme_exist():
     from dataclasses import fields
 
+    from locant.bench.options import Options as Bench
     from locant.capacity.options import Options as Sums
     from locant.lab.settings import Settings
     from locant.xray.options import Options as Xray
 
-    known = {field.name.replace("_", "-") for kind in (Settings, Sums, Xray) for field in fields(kind)}
+    known = {field.name.replace("_", "-") for kind in (Settings, Sums, Xray, Bench) for field in fields(kind)}
     known |= {"preset", "json", "index-url"}
     used = set(re.findall(r"--([a-z][a-z-]*)", (ROOT / "README.md").read_text()))
     assert used <= known

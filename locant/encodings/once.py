@@ -15,9 +15,13 @@ from torch import Tensor
 Result = TypeVar("Result")
 
 
+transforms: Callable[[], Any] | None = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
+"""The ``torch.func`` that is running, if any. Private; where torch does not tell, everything takes the plain way."""
+
+
 def eager() -> bool:
     """Whether operations run one by one on plain tensors: neither compiled nor exported, nor in a ``torch.func``."""
-    return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is None
+    return transforms is not None and not torch.compiler.is_compiling() and transforms() is None
 
 
 class Memo:

@@ -113,3 +113,12 @@ def test_passes_within_passes() -> None:
         double(x)
     assert double.calls == 2
     assert len(outer) == len(inner) == 1
+
+
+def test_where_torch_does_not_tell_of_its_transforms_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    double, memo, x = Counted(), Memo(), torch.ones(3)
+    monkeypatch.setattr("locant.encodings.once.transforms", None)
+    with memo.open():
+        double(x)
+        double(x)
+    assert (double.calls, len(memo)) == (2, 0)
