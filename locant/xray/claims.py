@@ -281,7 +281,9 @@ def _share(x: float) -> str:
 
 def _plain(x: float, digits: int = 3) -> str:
     percent = 100 * x
-    return "100" if percent >= 99.995 else f"{percent:.{digits}g}"
+    if 99.995 <= percent < 100:
+        return "over 99.99"  # rounded to 100 it would claim certainty
+    return "100" if percent == 100 else f"{percent:.{digits}g}"
 
 
 def _module(name: str) -> str:
