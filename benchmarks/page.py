@@ -13,7 +13,7 @@ import torch
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
-SCRIPTS = ("startup.py", "beside.py", "run.py", "training.py", "training.py --size middle --busy", "capacity.py",
+SCRIPTS = ("startup.py", "beside.py", "encodings.py", "training.py", "training.py --size middle --busy", "capacity.py",
            "xray.py 1")  # fmt: skip
 GOAL = re.compile(r"^  (met|MISSED): (.+): ([^:]+), goal (at (?:least|most) \S+)$", re.MULTILINE)
 INTRODUCTION = """# Speed
