@@ -24,6 +24,11 @@ def test_a_folder(tmp_path):
     assert not source.model.training
 
 
+def test_a_folder_without_a_tokeniser_gets_none_made_up(tmp_path):
+    tiny_gpt2().save_pretrained(tmp_path / "m")
+    assert load(tmp_path / "m").words is None
+
+
 def test_a_safetensors_file_beside_its_config(tmp_path):
     folder = saved(tmp_path / "m")
     assert load(folder / "model.safetensors").kind == "safetensors file"

@@ -134,7 +134,8 @@ def _words(transformers: Any, where: str, options: dict[str, Any]) -> Words | No
         tokenizer = transformers.AutoTokenizer.from_pretrained(where, **options)
     except (OSError, ValueError, KeyError):  # a model without a tokeniser is asked with token ids instead
         return None
-    return words_of(tokenizer)
+    # For a folder without its files transformers makes a tokeniser up that has special tokens alone.
+    return words_of(tokenizer) if set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens) else None
 
 
 def words_of(tokenizer: Any) -> Words:
