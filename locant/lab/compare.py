@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from locant.lab.executors import Event, Job, Worker, dismiss, execute, hire
+from locant.lab.executors import Event, Job, execute
 from locant.lab.plan import Plan, make
 from locant.lab.records import export
 from locant.lab.run import Run
@@ -49,21 +49,15 @@ def compare(settings: Settings, watcher: Watcher | None = None) -> dict[str, Any
     new = open_results(settings.out)
     with _alone(settings.out):
         clear_partials(settings.out)
-        crew: list[Worker] = []
         try:
-            settled = settle(settings)
-            # One worker would only get in the way of the plan.
-            crew = hire(settled.choices.workers) if new and settled.choices.workers > 1 else []
-            plan = make(settings, settled)
-        except BaseException as error:
-            dismiss(crew)
-            if new and isinstance(error, ValueError | OSError):
+            plan = make(settings, settle(settings))
+        except (ValueError, OSError):
+            if new:
                 shutil.rmtree(settings.out)
             raise
-        first = plan.tuning()
-        found, failed = _train(plan, first, watcher, crew if first else [])
+        found, failed = _train(plan, plan.tuning(), watcher)
         rates = choose_rates(plan, found)
-        more, broken = _train(plan, plan.runs(rates), watcher, [] if first else crew)
+        more, broken = _train(plan, plan.runs(rates), watcher)
         results = {**found, **more}
         document = summarise(plan, rates, results, [*failed, *broken])
         write_json(settings.out / "comparison.json", document)
@@ -74,9 +68,8 @@ def compare(settings: Settings, watcher: Watcher | None = None) -> dict[str, Any
     return document
 
 
-def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher,
-           crew: Sequence[Worker]) -> tuple[Results, list[dict[str, Any]]]:  # fmt: skip
-    """Results of all runs by id, trained where missing, and those that failed. The crew is dismissed."""
+def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher) -> tuple[Results, list[dict[str, Any]]]:
+    """Results of all runs by id, trained where missing, and those that failed."""
     settings, choices, results, failed = plan.settings, plan.settled.choices, {}, []
     for run in runs:
         if (result := RunFolder(settings.out, run).result()) is not None:
@@ -106,9 +99,7 @@ def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher,
         watcher.happened(event)
 
     if jobs:
-        execute(jobs, choices.workers, listen, crew)
-    else:
-        dismiss(crew)
+        execute(jobs, choices.workers, listen)
     return {run.id: results[run.id] for run in runs if run.id in results}, failed
 
 

@@ -66,14 +66,13 @@ class Worker:
     job: Job | None = None
 
 
-def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None], crew: Sequence[Worker] = ()) -> None:
+def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None]) -> None:
     """Runs the jobs in their order on ``workers`` processes and tells ``listen`` of everything that happens.
 
-    crew: workers that are there already; they are dismissed at the end as the others are.
     A job that fails, or whose process is killed, is reported as failed and the others go on. An exception in
     ``listen``, such as Ctrl-C, ends the workers; their last checkpoints stay.
     """
-    waiting, team = deque(jobs), list(crew)
+    waiting, team = deque(jobs), list[Worker]()
     try:
         while len(team) < min(workers, len(jobs)):
             team.append(_hire())
@@ -92,27 +91,10 @@ def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None], 
                     for event in _news(worker):
                         listen(event)
     finally:
-        dismiss(team)
-
-
-def hire(count: int) -> list[Worker]:
-    """So many workers, who get ready while whoever hired them prepares the jobs."""
-    team: list[Worker] = []
-    try:
-        while len(team) < count:
-            team.append(_hire())
-    except BaseException:  # Ctrl-C, most likely
-        dismiss(team)
-        raise
-    return team
-
-
-def dismiss(team: Sequence[Worker]) -> None:
-    """Ends the workers, whatever they are at."""
-    for worker in team:
-        worker.process.terminate()
-    for worker in team:
-        worker.process.join(GRACE)
+        for worker in team:
+            worker.process.terminate()
+        for worker in team:
+            worker.process.join(GRACE)
 
 
 def _hire() -> Worker:

@@ -18,7 +18,6 @@ def data(tmp_path):
 def locant(monkeypatch, capsys):
     """Runs a command in this process; returns exit status, stdout and stderr."""
     monkeypatch.setattr(comparing, "execute", in_process)
-    monkeypatch.setattr(comparing, "hire", lambda count: [])
     monkeypatch.setattr("locant.lab.train.CURVE_TOKENS", 256)
 
     def call(*arguments):

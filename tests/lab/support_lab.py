@@ -39,7 +39,7 @@ def settings(folder: Path, **changes) -> Settings:
     return replace(made, **changes)
 
 
-def in_process(jobs, workers, listen, crew=()) -> None:
+def in_process(jobs, workers, listen) -> None:
     """Stands in for ``execute``: the same jobs, one after the other, without other processes."""
     for job in jobs:
         listen(perform(job, listen))

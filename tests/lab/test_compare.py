@@ -33,7 +33,7 @@ def no_page(monkeypatch):
 def but(condition):
     """An executor in which the jobs that fulfil the condition fail."""
 
-    def execute(jobs, workers, listen, crew):
+    def execute(jobs, workers, listen):
         for job in jobs:
             broken = replace(job, run={**job.run, "encoding": "broken"}) if condition(job.run) else job
             event = perform(broken, listen)
@@ -107,7 +107,7 @@ class TestDocument:
         made = settings(tmp_path, seeds=1)
         first, trained = compare(made), []
 
-        def count(jobs, workers, listen, crew):
+        def count(jobs, workers, listen):
             trained.extend(jobs)
             in_process(jobs, workers, listen)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from lab.support_lab import a_run, text, timeless
 
-from locant.lab.executors import Event, Job, Worker, _environment, _news, dismiss, execute, hire, perform
+from locant.lab.executors import Event, Job, Worker, _environment, _news, execute, perform
 from locant.lab.store import RunFolder, write_tensors
 from locant.lab.train import train
 
@@ -116,17 +116,6 @@ def test_one_worker_keeps_the_order_and_gives_the_numbers_of_this_process(out, t
         if event.kind == "done":
             here = train(a_run(event.job.run["encoding"], steps=25, seed=event.job.run["seed"]), text(), tmp_path)
             assert timeless(event.result) == timeless(here)
-    assert not children()
-
-
-@pytest.mark.slow
-def test_a_crew_that_was_there_before_does_the_jobs_and_is_dismissed(out):
-    crew, events = hire(2), []
-    assert len(children()) == 2
-    execute([job(out, seed=seed) for seed in range(2)], 1, events.append, crew)
-    assert [event.kind for event in events].count("done") == 2
-    assert not children()
-    dismiss(hire(1))
     assert not children()
 
 
