@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from locant._version import __version__
+from locant.lab import interrupts
 from locant.lab.settings import PRESETS, Settings
 
 Options = TypeVar("Options")
@@ -61,6 +62,7 @@ def compare(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     arguments = [argument for argument in arguments if argument != "--json"]
     settings = _settings(arguments, preset)
+    interrupts.note()
     from rich.console import Console
 
     from locant.lab.compare import compare as call

@@ -15,6 +15,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
+from locant.lab import interrupts
 from locant.machine.allocator import keep_freed_memory
 
 REPORT_EVERY = 10  # steps between two messages about progress
@@ -77,6 +78,7 @@ def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None]) 
         while len(team) < min(workers, len(jobs)):
             team.append(_hire())
         while waiting or any(worker.job for worker in team):
+            interrupts.check()
             for index, worker in enumerate(team):
                 if worker.job is None and waiting:
                     if not worker.process.is_alive():
