@@ -6,7 +6,7 @@ See `timing.py` for how a ratio is taken.
 import sys
 
 import torch
-from timing import Call, at_most, ratios, show, title
+from timing import Call, at_most, ratios, run, show
 from torch.nn import functional as F
 
 import locant
@@ -77,16 +77,5 @@ def decode(model: locant.model.Decoder, batch: int) -> Call:
     return call
 
 
-def main(rounds: int) -> int:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    print(f"torch {torch.__version__}, one thread, {rounds} rounds; ratio: median [quartiles]")
-    kept = []
-    for group in (training, decoding):
-        title(group)
-        kept.append(group(rounds))
-    return 0 if all(kept) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 21))
+    sys.exit(run((training, decoding), 21, "torch"))

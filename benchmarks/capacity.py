@@ -8,13 +8,12 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 
 import numpy as np
 import torch
 from sklearn.linear_model import orthogonal_mp
 from threadpoolctl import threadpool_limits
-from timing import Call, at_least, ratios, show, title
+from timing import Call, at_least, ratios, run, show
 from torch import Tensor
 
 from locant.capacity.books import supports
@@ -133,17 +132,6 @@ def limits(_: int) -> bool:
     return at_least("cells a second", len(cells) / taken, 1)
 
 
-def main(rounds: int) -> int:
-    torch.set_num_threads(1)
-    threadpool_limits(1)  # threads of scikit-learn's BLAS would escape the clock
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "scikit-learn", "torch-hd"))
-    print(f"{versions}, one thread, {rounds} rounds; ratio: median [quartiles]")
-    kept = []
-    for group in (decoders, brute, clean_up, limits):
-        title(group)
-        kept.append(group(rounds))
-    return 0 if all(kept) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 9))
+    threadpool_limits(1)  # threads of scikit-learn's BLAS would escape the clock
+    sys.exit(run((decoders, brute, clean_up, limits), 9, "torch", "scikit-learn", "torch-hd"))

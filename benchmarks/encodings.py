@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 import torch
-from timing import Call, at_least, at_most, ratios, show, title
+from timing import Call, at_least, at_most, ratios, run, show
 from torch import Tensor
 
-from locant.bench.command import run
+from locant.bench.command import run as bench
 from locant.bench.options import Options
 from locant.bench.timing import ratios as times
 from locant.encodings import Rotary, contiguous
@@ -24,7 +24,7 @@ Rows = dict[str, dict[str, Any]]
 def measured(rounds: int, number: str, *encodings: str) -> dict[str, Rows]:
     """By part and name: the rows of `locant bench`, which are also printed."""
     options = {"encodings": encodings} if encodings else {}
-    document = run(Options(batch=8, format=number, rounds=rounds, **options), lambda text: None)  # type: ignore[arg-type]
+    document = bench(Options(batch=8, format=number, rounds=rounds, **options), lambda text: None)  # type: ignore[arg-type]
     found = {}
     for part in document["parts"]:
         print(f"  {number}, {part['part']}: time / {part['limit']}")
@@ -99,16 +99,5 @@ def rotation(layout: str, q: Tensor, k: Tensor, start: int = 0) -> Call:
     return call
 
 
-def main(rounds: int) -> int:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    print(f"torch {torch.__version__}, one thread, {rounds} rounds; ratio: median [quartiles]")
-    kept = []
-    for group in (all_of_them, fused, one_token):
-        title(group)
-        kept.append(group(rounds))
-    return 0 if all(kept) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5))
+    sys.exit(run((all_of_them, fused, one_token), 5, "torch"))

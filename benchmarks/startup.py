@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from timing import at_most, title
+from timing import at_most, run
 
 
 def cpu(*arguments: str) -> float:
@@ -115,13 +115,5 @@ def made_up(run: Any, draw: random.Random) -> dict[str, Any]:
             "torch": "made up"}  # fmt: skip
 
 
-def main(rounds: int) -> int:
-    kept = []
-    for group in (start, memory, report):
-        title(group)
-        kept.append(group(rounds))
-    return 0 if all(kept) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 7))
+    sys.exit(run((start, memory, report), 7))

@@ -5,7 +5,11 @@ median over the rounds of the ratio to the baseline of the same round, with the 
 too, such ratios hold where seconds do not.
 """
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+
+import torch
 
 from locant.bench.timing import Call
 from locant.bench.timing import ratios as times
@@ -24,9 +28,22 @@ def show(found: Mapping[str, Quartiles]) -> None:
         print(f"  {name:32} {middle:7.3f}  [{low:.3f}, {high:.3f}]")
 
 
-def title(group: Callable[..., object]) -> None:
-    """The docstring of a group of measurements as its heading."""
-    print(f"\n{' '.join((group.__doc__ or '').split())}")
+def run(groups: Sequence[Callable[[int], bool]], rounds: int, *packages: str) -> int:
+    """Runs all groups and says whether every goal was met: 0, or 1. The command line may name another number of rounds.
+
+    packages: whose versions are printed; with any, all runs on one thread and from one seed.
+    """
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else rounds
+    if packages:
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+        versions = ", ".join(f"{name} {version(name)}" for name in packages)
+        print(f"{versions}, one thread, {rounds} rounds; ratio: median [quartiles]")
+    kept = []
+    for group in groups:
+        print(f"\n{' '.join((group.__doc__ or '').split())}")
+        kept.append(group(rounds))
+    return 0 if all(kept) else 1
 
 
 def at_least(what: str, found: float, least: float, besides: bool = True) -> bool:
