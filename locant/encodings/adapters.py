@@ -28,7 +28,6 @@ class OnAxis(PositionalEncoding):
         self.additive = encoding.additive
         self.by_distance, self.by_position = encoding.by_distance, encoding.by_position
         self.reads_keys = encoding.reads_keys
-        self.own_planes = encoding.own_planes
         self.planes = encoding.planes
         self.reads_weights = encoding.reads_weights
         self.extra_width = encoding.extra_width

@@ -57,6 +57,10 @@ class Pairs(NamedTuple):
         return self.q_positions[b, i] - self.k_positions[b, j]
 
 
+OWN_PLANES = frozenset({"its own"})
+"""Planes of rotation that are learned or otherwise shared with no other part."""
+
+
 class PositionalEncoding(nn.Module):
     """Where position enters a transformer. As it stands: nowhere (NoPE). A subclass overrides any of the hooks.
 
@@ -71,10 +75,9 @@ class PositionalEncoding(nn.Module):
     by_position: what it adds follows from the head and the two positions alone; not needed beside ``by_distance``.
     reads_keys: keys are multiplied with vectors of its own, so it is not shift-invariant where another part has rotated
         them before.
-    own_planes: queries and keys are rotated in planes of its own, which commute with no other rotation: beside another
-        part that changes queries or keys, attention is not taken for shift-invariant.
-    planes: the pairs of columns in which queries and keys are rotated, as ``planes_of`` names them. Rotations in other
-        pairs do not commute: attention is not taken for shift-invariant where two parts differ in them.
+    planes: the planes in which queries and keys are rotated, as ``planes_of`` names them, or ``OWN_PLANES``. Rotations
+        in other planes do not commute: attention is not taken for shift-invariant where two parts differ in them, nor
+        where one with planes of its own stands beside any other that changes queries or keys.
     reads_weights: ``read`` does something. Only attention that is written out (``dense``) has weights to read.
     extra_width: number of columns that ``embed`` appends to the token's columns.
     beside_width: number of columns that ``beside`` returns.
@@ -88,7 +91,6 @@ class PositionalEncoding(nn.Module):
     by_distance: bool = False
     by_position: bool = False
     reads_keys: bool = False
-    own_planes: bool = False
     planes: frozenset[str] = frozenset()
     reads_weights: bool = False
     extra_width: int = 0

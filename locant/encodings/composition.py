@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from locant.encodings.base import Pairs, PositionalEncoding, ScoreMod
+from locant.encodings.base import OWN_PLANES, Pairs, PositionalEncoding, ScoreMod
 
 
 class Chain(PositionalEncoding):
@@ -29,7 +29,6 @@ class Chain(PositionalEncoding):
         self.by_distance = bool(on_scores) and all(part.by_distance for part in on_scores)
         self.by_position = bool(on_scores) and all(part.by_distance or part.by_position for part in on_scores)
         self.reads_keys = any(part.reads_keys for part in parts)
-        self.own_planes = any(part.own_planes for part in parts)
         self.planes = frozenset().union(*(part.planes for part in parts))
         self.reads_weights = any(part.reads_weights for part in parts)
         self.extra_width = sum(part.extra_width for part in parts)
@@ -115,11 +114,10 @@ def _rotate_each_other(parts: Sequence[PositionalEncoding]) -> bool:
     changing = [
         part
         for part in parts
-        if any(isinstance(each, PositionalEncoding) and each.defines("qk") for each in part.modules())
-        or part.own_planes
+        if any(isinstance(each, PositionalEncoding) and each.defines("qk") for each in part.modules()) or part.planes
     ]
-    different = len(frozenset().union(*(part.planes for part in changing))) > 1
-    return len(changing) > 1 and (different or any(part.own_planes for part in changing))
+    planes = frozenset().union(*(part.planes for part in changing))
+    return len(changing) > 1 and (len(planes) > 1 or planes >= OWN_PLANES)
 
 
 class PerLayer(PositionalEncoding):
@@ -143,7 +141,6 @@ class PerLayer(PositionalEncoding):
         self.shift_invariant = all(part.shift_invariant for part in cycle)
         self.additive = all(part.additive for part in cycle)
         self.reads_keys = any(part.reads_keys for part in cycle)
-        self.own_planes = any(part.own_planes for part in cycle)
         self.planes = frozenset().union(*(part.planes for part in cycle))
         self.reads_weights = any(part.reads_weights for part in cycle)
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from locant.encodings.base import Pairs, PositionalEncoding, ScoreMod
+from locant.encodings.base import OWN_PLANES, Pairs, PositionalEncoding, ScoreMod
 from locant.encodings.codes import draw_normal
 from locant.encodings.pairwise import adding, exact, keys, products, seen, wide
 from locant.encodings.rotary_content import noted
@@ -25,7 +25,7 @@ class Path(PositionalEncoding):
     """
 
     reads_keys = True
-    own_planes = True
+    planes = OWN_PLANES
 
     def __init__(self, width: int, head_width: int, heads: int) -> None:
         super().__init__()

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from locant.encodings.axes import on_axes, one_axis
-from locant.encodings.base import PositionalEncoding
+from locant.encodings.base import OWN_PLANES, PositionalEncoding
 from locant.encodings.codes import INITIAL_STD, draw_normal
 from locant.encodings.frequencies import axial
 from locant.encodings.pairwise import exact, wide
@@ -41,7 +41,7 @@ class Liere(PositionalEncoding):
     or axes.
     """
 
-    own_planes = True
+    planes = OWN_PLANES
 
     def __init__(self, head_width: int, heads: int, *, axes: int = 1, block: int | None = None, std: float | None = None
                  ) -> None:  # fmt: skip
@@ -86,7 +86,7 @@ class CayleyString(PositionalEncoding):
     unknown; and for other numbers of heads or axes.
     """
 
-    own_planes = True
+    planes = OWN_PLANES
 
     def __init__(self, head_width: int, heads: int, *, axes: int = 1, base: float = 10_000.0, layout: str = "half"
                  ) -> None:  # fmt: skip
@@ -131,7 +131,7 @@ class Grape(PositionalEncoding):
     Limit: none.  Shift-invariant: yes.  Raises ValueError if a size is not positive, and for other numbers of heads.
     """
 
-    own_planes = True
+    planes = OWN_PLANES
 
     def __init__(self, head_width: int, heads: int) -> None:
         super().__init__()
