@@ -55,14 +55,13 @@ class Ahead:
 
     def at(self, positions: Tensor, limit: int | None, look: Callable[[Tensor], list[Beside]],
            project: Project) -> list[Beside]:  # fmt: skip
-        """Per layer, for the one position in ``positions`` ``[1, 1]``, which lies below the limit."""
+        """Per layer, for the one position in ``positions`` ``[1, 1]``. Raises what ``look`` does beyond the limit."""
         position = positions.item()
         step = position - self.start
         if step != int(step) or not 0 <= step < len(self.steps):
-            self.start, step = position, 0
             count = self.BLOCK if limit is None else max(1, min(self.BLOCK, int(limit - position)))
             following = positions + torch.arange(count, dtype=positions.dtype)
-            self.steps = _split(look(following), project, count)
+            self.steps, self.start, step = _split(look(following), project, count), position, 0
         return self.steps[int(step)]
 
 

@@ -194,8 +194,6 @@ class Decoder(nn.Module):
 
         if cache is None or not self.reads_beside or not foreseeable(positions):
             return look(positions)
-        if self.encoding.limit is not None and positions.item() >= self.encoding.limit:
-            return look(positions)  # which refuses it
         with torch.no_grad():
             return cache.ahead.at(positions, self.encoding.limit, look, project)
 

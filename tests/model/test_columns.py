@@ -57,6 +57,17 @@ def test_no_further_than_the_table():
         decoded(one, given, torch.arange(LENGTH - 3, LENGTH + 1)[None])
 
 
+def test_a_refused_position_changes_nothing_that_was_foreseen():
+    one, given = model(EXPRESSIONS[0]), tokens(2)
+    cache = one.cache()
+    one(given[:, :1], Layout(torch.tensor([[LENGTH - 2]])), cache)
+    foreseen = cache.ahead.start, cache.ahead.steps
+    for _ in range(2):
+        with pytest.raises(ValueError, match="was: 200"):
+            one(given[:, :1], Layout(torch.tensor([[LENGTH]])), cache)
+        assert (cache.ahead.start, cache.ahead.steps) == foreseen
+
+
 def test_rows_of_their_own_positions_are_not_guessed():
     one, given = model(EXPRESSIONS[0]), tokens(9)
     positions = torch.stack([torch.arange(9), torch.arange(9) * 5])
