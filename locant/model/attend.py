@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from locant.encodings.base import MaskMod, Pairs, ScoreMod
 from locant.encodings.once import eager
 from locant.encodings.pairwise import added
+from locant.model import fused
 
 
 class Visibility(NamedTuple):
@@ -107,7 +107,7 @@ def sdpa(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: R
         # The fused kernels take a mask of the queries' type only; the sum of score and bias is float32 inside.
         mask = _from_the_top(mask).to(pairs.q.dtype) if mask.dtype != pairs.q.dtype else mask
     causal = see.causal and mask is None
-    return F.scaled_dot_product_attention(pairs.q, pairs.k, v, attn_mask=mask, is_causal=causal, scale=pairs.scale)
+    return fused.attention(pairs.q, pairs.k, v, mask, causal=causal, scale=pairs.scale)
 
 
 def _from_the_top(bias: Tensor) -> Tensor:

@@ -14,8 +14,10 @@ from locant.encodings.base import Pairs, PositionalEncoding, ScoreMod
 from locant.encodings.once import eager, once
 from locant.encodings.pairwise import added
 from locant.model.attend import Read, Visibility, flex, sdpa
-from locant.model.blockwise import Masks, by_distance, by_position, fused, of_band, of_parts
+from locant.model.bands import Masks, of_band, of_parts
+from locant.model.blockwise import by_distance, by_position, fused
 from locant.model.selfcheck import trusted
+from locant.model.tiles import pays, tiled
 
 LEAST = 256  # queries from which blocks pay where nothing is added, or where masks are computed one by one
 LEARNED = 128  # queries from which a gradient that is written out is faster than attention that is
@@ -65,16 +67,23 @@ def blocks(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read:
     if read is not None or not _serve(pairs, see, mod):
         return sdpa(pairs, v, see, mod.encoding.score_mod(pairs) if isinstance(mod, Later) else mod, read)
     if not isinstance(mod, Later):
-        row = q.new_zeros(q.shape[1], time, dtype=torch.promote_types(q.dtype, torch.float32))
-        return fused(q, k, v, of_band(row), pairs.scale)
+        row = q.new_zeros(1, time, dtype=torch.promote_types(q.dtype, torch.float32))
+        return _computed(pairs, v, of_band(row))
     learns = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in mod.encoding.parameters())
     if mod.encoding.by_distance:
         if learns and time >= LEARNED and (row := mod.row()).requires_grad:
+            if pays(q, k):
+                return tiled(q, k, v, of_band(row.detach()), pairs.scale, row)
             return by_distance(q, k, v, row, pairs.scale)
-        return fused(q, k, v, _band_once(mod), pairs.scale)
+        return _computed(pairs, v, _band_once(mod))
     if learns:
         return by_position(q, k, v, mod, pairs.scale)
-    return fused(q, k, v, of_parts(mod), pairs.scale)
+    return _computed(pairs, v, of_parts(mod))
+
+
+def _computed(pairs: Pairs, v: Tensor, masks: Masks) -> Tensor:
+    q, k = pairs.q, pairs.k
+    return tiled(q, k, v, masks, pairs.scale) if pays(q, k) else fused(q, k, v, masks, pairs.scale)
 
 
 def _band_once(mod: Later) -> Masks:
@@ -94,7 +103,7 @@ def _serve(pairs: Pairs, see: Visibility, mod: ScoreMod | None) -> bool:
     if not (see.causal and see.mask is None and q.device.type == "cpu" and q.shape == k.shape and eager()):
         return False
     if mod is None:
-        return LEAST <= time < MOST
+        return LEAST <= time < MOST or pays(q, k)
     here, there = pairs.q_positions, pairs.k_positions
     if not isinstance(mod, Later) or here.ndim != 2 or here.shape[0] > 1:
         return False

@@ -3,79 +3,30 @@
 Scores are computed again in the backward pass, block by block, so nothing of the size of all pairs is ever kept.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.nn import functional as F
 
-from locant.encodings.base import PositionalEncoding
 from locant.encodings.pairwise import exact
+from locant.model import bands
+from locant.model.bands import Masks, Parts, band, causal, from_band, of_band, of_parts, spans
+from locant.model.fused import attention
 
-BLOCK = 128  # queries in a block
-BACKWARD = 64  # the same where the gradient is written out
+BACKWARD = 64  # queries in a block where the gradient is written out
 NUMBERS = 2**19  # of scores at a time, where the gradient is written out
-Masks = Callable[[int, int], Tensor]
-"""``(start, stop)`` to what is added to the scores of these queries, ``[head, query, key]`` for keys below ``stop``."""
-
-
-class Parts(Protocol):
-    """What an encoding adds to scores, some queries at a time."""
-
-    @property
-    def encoding(self) -> PositionalEncoding: ...
-
-    def part(self, start: int, stop: int) -> Tensor: ...
-
-
-def band(row: Tensor, size: int) -> Tensor:
-    """The last ``size`` rows of the causal Toeplitz matrix whose last row is given: ``[head, size, key]``."""
-    return F.pad(row, (0, size - 1), value=-torch.inf).unfold(-1, row.shape[-1], 1).flip(1)
-
-
-def from_band(gradient: Tensor) -> Tensor:
-    """The transpose of ``band``: sums along the diagonals, ``[head, size, key]`` to ``[head, key]``."""
-    heads, size, keys = gradient.shape
-    # Rows of one number less than they are wide slide by one each, which turns diagonals into columns.
-    slid = F.pad(gradient.flip(1), (0, size)).flatten(1)[:, :-size].view(heads, size, keys + size - 1)
-    return slid.sum(1)[:, :keys]
-
-
-def spans(time: int, size: int) -> Iterator[tuple[int, int]]:
-    """Ends of blocks of ``size`` that end with the last query; what is left over comes first."""
-    for stop in range((time - 1) % size + 1, time + 1, size):
-        yield max(0, stop - size), stop
-
-
-def of_band(row: Tensor, size: int | None = None) -> Masks:
-    """Masks that are views of one band; the future is -inf in them. size: of the largest block."""
-    time = row.shape[-1]
-    size = min(time, BLOCK if size is None else size)
-    whole = band(row, size)
-    return lambda start, stop: whole[:, size - (stop - start) :, time - stop :]
-
-
-def of_parts(parts: Parts) -> Masks:
-    """Masks that are computed one by one, and -inf where a key lies in the future."""
-    return lambda start, stop: _causal(parts.part(start, stop))
-
-
-def _causal(part: Tensor) -> Tensor:
-    queries, keys = part.shape[-2:]
-    future = torch.ones(queries, keys, dtype=torch.bool, device=part.device).triu(keys - queries + 1)
-    return part.masked_fill(future, -torch.inf)
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, masks: Masks, scale: float) -> Tensor:
     """PyTorch's attention on every block of queries, with the keys that they may see."""
     outs = []
-    for start, stop in spans(q.shape[-2], BLOCK):
+    for start, stop in spans(q.shape[-2], bands.BLOCK):
         mask = masks(start, stop)[None]
         mask = mask.to(torch.promote_types(q.dtype, torch.float32))
         some = q[:, :, start:stop], k[:, :, :stop], v[:, :, :stop]
-        outs.append(F.scaled_dot_product_attention(*some, attn_mask=mask, scale=scale))
+        outs.append(attention(*some, mask, scale=scale))
     return outs[0] if len(outs) == 1 else torch.cat(outs, dim=2)
 
 
@@ -110,7 +61,7 @@ class _ByDistance(Function):
         q, k, v, row, out = ctx.saved_tensors
         with exact(q):
             if torch.is_grad_enabled():
-                to = _again(q, k, v, band(row, q.shape[-2]), ctx, gradients[0], (row,))
+                to = again(q, k, v, band(row, q.shape[-2]), ctx.scale, gradients[0], (row,))
                 return *to[:3], to[3], None
             size = min(BACKWARD, q.shape[-2])
             masks, to_band = of_band(row, size), torch.zeros_like(band(row, size))
@@ -139,14 +90,14 @@ class _ByPosition(Function):
         learned = [parameter for parameter in parameters if parameter.requires_grad]
         with exact(q):
             if torch.is_grad_enabled():
-                to = _again(q, k, v, _causal(ctx.parts.part(0, q.shape[-2])), ctx, gradients[0], learned)
+                to = again(q, k, v, causal(ctx.parts.part(0, q.shape[-2])), ctx.scale, gradients[0], learned)
                 return *to[:3], None, None, *_in_order(parameters, learned, to[3:])
             sums = [torch.zeros_like(parameter) for parameter in learned]
             work = _Gradients(q, k, v, out, gradients[0], ctx.scale)
             for start, stop in spans(q.shape[-2], BACKWARD):
                 with torch.enable_grad():
                     part = ctx.parts.part(start, stop)
-                mask, to_part = _causal(part.detach()), torch.zeros_like(part)
+                mask, to_part = causal(part.detach()), torch.zeros_like(part)
                 for some in work.heads(BACKWARD):
                     to_part[some[1]] += work.add(some, start, stop, mask[some[1]])
                 for total, each in zip(
@@ -162,11 +113,11 @@ def _in_order(parameters: list[Tensor], learned: list[Tensor], gradients: Any) -
     return [next(found) if id(parameter) in wanted else None for parameter in parameters]
 
 
-def _again(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor, ctx: Any, gradient: Tensor, learned: Any
+def again(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, gradient: Tensor, learned: Any
 ) -> list[Tensor | None]:
     """Gradients that have gradients themselves, of attention written out; None for what needs none."""
-    scores = (q @ k.mT).to(torch.promote_types(q.dtype, torch.float32)) * ctx.scale + mask
+    scores = (q @ k.mT).to(torch.promote_types(q.dtype, torch.float32)) * scale + mask
     out = scores.softmax(-1).to(v.dtype) @ v
     wanted = [x for x in (q, k, v, *learned) if x.requires_grad]
     found = iter(torch.autograd.grad(out, wanted, gradient, create_graph=True, allow_unused=True))

@@ -27,7 +27,7 @@ from locant.encodings import (
     shifted,
 )
 from locant.encodings.derived import Derived
-from locant.model import blocks, blockwise
+from locant.model import bands, blocks, blockwise, tiles
 from locant.model.attend import Attend, Visibility, dense, grids, sdpa, visibility
 
 SEE = Visibility(lambda b, h, i, j: j <= i, None, causal=True)
@@ -50,11 +50,15 @@ def pairs_of(batch: int, heads: int, time: int, width: int, dtype: torch.dtype =
     return Pairs(q, k, where, where, SEE.mask_mod, scale=width**-0.5), v
 
 
-def small_blocks(patch: pytest.MonkeyPatch, block: int = 4, backward: int = 3, numbers: int = 40) -> None:
+def small_blocks(patch: pytest.MonkeyPatch, block: int = 4, backward: int = 3, numbers: int = 40,
+                 tile: bool = False) -> None:  # fmt: skip
     patch.setattr(blocks, "LEAST", 1)
     patch.setattr(blocks, "LEARNED", 1)
-    for name, value in (("BLOCK", block), ("BACKWARD", backward), ("NUMBERS", numbers)):
+    patch.setattr(bands, "BLOCK", block)
+    for name, value in (("BACKWARD", backward), ("NUMBERS", numbers)):
         patch.setattr(blockwise, name, value)
+    for name, value in (("LEAST", 1 if tile else 10**9), ("BLOCK", block), ("NUMBERS", numbers)):
+        patch.setattr(tiles, name, value)
 
 
 def results(attend: object, pairs: Pairs, v: Tensor, encoding: PositionalEncoding) -> list[Tensor]:
@@ -74,9 +78,11 @@ def results(attend: object, pairs: Pairs, v: Tensor, encoding: PositionalEncodin
     tuning=st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 60, 10_000])),
     start=st.sampled_from([0, 7]),
     shared=st.booleans(),
+    tile=st.booleans(),
 )
 def test_blocks_equal_what_is_written_out(kind: str, sizes: tuple[int, int, int, int], dtype: torch.dtype,
-                                          tuning: tuple[int, int, int], start: int, shared: bool) -> None:  # fmt: skip
+                                          tuning: tuple[int, int, int], start: int, shared: bool,
+                                          tile: bool) -> None:  # fmt: skip
     heads = sizes[1]
     encoding = {
         "none": PositionalEncoding(),
@@ -87,7 +93,7 @@ def test_blocks_equal_what_is_written_out(kind: str, sizes: tuple[int, int, int,
     encoding.reset_parameters(torch.Generator().manual_seed(0))
     pairs, v = pairs_of(*sizes, dtype, start=start, shared=shared)
     with pytest.MonkeyPatch.context() as patch:
-        small_blocks(patch, *tuning)
+        small_blocks(patch, *tuning, tile=tile)
         assert blocks._serve(pairs, SEE, blocks.Later(encoding, pairs) if kind != "none" else None)
         found = results(blocks.blocks, pairs, v, encoding)
     tolerance = {torch.float32: 2e-5, torch.float64: 1e-11, torch.bfloat16: 0.1}[dtype]
@@ -122,7 +128,7 @@ def test_what_says_by_distance_follows_from_distance(expression: str) -> None:
     for i in range(time):
         torch.testing.assert_close(whole[:, i, : i + 1], row[:, time - 1 - i :], rtol=1e-5, atol=2e-5)
     causal = whole.masked_fill(torch.ones(time, time).triu(1).bool(), -torch.inf)
-    torch.testing.assert_close(blockwise.band(row, time), causal, rtol=1e-5, atol=2e-5)
+    torch.testing.assert_close(bands.band(row, time), causal, rtol=1e-5, atol=2e-5)
 
 
 def test_many_biases_follow_from_distance() -> None:
@@ -137,8 +143,8 @@ def test_many_biases_follow_from_distance() -> None:
 def test_sums_along_diagonals_are_the_transpose_of_the_band(size: int) -> None:
     row, weights = noise(2, 5).double().requires_grad_(), noise(2, size, 5).double()
     visible = torch.ones(5, 5).tril().bool()[-size:]
-    expected = torch.autograd.grad((blockwise.band(row, size).where(visible, 0.0) * weights).sum(), row)[0]
-    torch.testing.assert_close(blockwise.from_band(weights.where(visible, 0.0)), expected)
+    expected = torch.autograd.grad((bands.band(row, size).where(visible, 0.0) * weights).sum(), row)[0]
+    torch.testing.assert_close(bands.from_band(weights.where(visible, 0.0)), expected)
 
 
 def test_second_derivatives_where_a_bias_learns(monkeypatch: pytest.MonkeyPatch) -> None:
