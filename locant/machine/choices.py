@@ -16,7 +16,7 @@ PLAIN = {"precision": "fp32", "attention": "fused", "gemm": "plain", "allocator"
 """What PyTorch does when nobody interferes."""
 
 ATTENTION_MARGIN = 1.05
-GEMM_MARGIN = 1.10
+GEMM_MARGIN = 1.05
 ALLOCATOR_MARGIN = 1.05
 WORST = 1.05  # no kind of encoding may become slower than that
 FP32_ERROR = 5e-6  # relative to the largest element; bf16 has some 4e-3
@@ -24,13 +24,16 @@ FP32_ERROR = 5e-6  # relative to the largest element; bf16 has some 4e-3
 
 @dataclass(frozen=True)
 class Measured:
-    """times: CPU time of a small training step by ``attention/arithmetic``, for scores without and with a bias, over
-    that of ``fused/plain``; empty if nothing was timed. errors: of a product, by arithmetic, relative to its largest
-    element. allocator: time with raised thresholds over time without, or None where there are none to raise. machine:
-    what it was measured on. seconds: that it took.
+    """What was measured, each as a time over that of what PyTorch does by itself.
+
+    times: CPU time of a small training step by ``attention/precision``, for scores without and with a bias; empty if
+    nothing was timed. medium: of a projection's products where ``medium`` is allowed, with as many tokens as a step
+    has; None if not timed. errors: of a product, by arithmetic, relative to its largest element. allocator: with
+    raised thresholds, or None where there are none to raise. machine: what it was measured on. seconds: that it took.
     """
 
     times: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    medium: float | None = None
     errors: Mapping[str, float] = field(default_factory=dict)
     allocator: float | None = None
     machine: Mapping[str, Any] = field(default_factory=dict)
@@ -70,17 +73,19 @@ def decide(measured: Measured, cores: int, forced: Mapping[str, Any] | None = No
     _check(forced)
     why = {name: "forced" for name in forced}
     taken = {**PLAIN, **forced}
-    ways = _ways(measured, forced)
-    taken["attention"], taken["gemm"] = ways["attention"], ways["gemm"]
+    if "attention" not in forced:
+        taken["attention"] = _faster_attention(measured, taken["precision"])
+    if "gemm" not in forced and taken["precision"] == "fp32" and _medium_pays(measured):
+        taken["gemm"] = "medium"
     raised = measured.allocator
     if "allocator" not in forced and raised is not None and raised <= 1 / ALLOCATOR_MARGIN:
         taken["allocator"] = "raised"
     threads = forced.get("threads", 1)
     workers = forced.get("workers", max(1, cores // threads))
     told = {
-        "precision": _precision(measured, taken["attention"]),
-        "attention": _attention(measured, taken),
-        "gemm": _gemm(measured, taken),
+        "precision": _precision(measured),
+        "attention": _attention(measured, taken["precision"]),
+        "gemm": _gemm(measured),
         "allocator": "not measured" if raised is None else f"raised takes {raised:.2f} of the time of plain",
         "threads": "processes of one thread train more than one process of several",
         "workers": f"{cores} cores of {threads} thread{'s' if threads > 1 else ''} a process",
@@ -99,78 +104,51 @@ def _check(forced: Mapping[str, Any]) -> None:
             raise ValueError(f"expected {name} {' or '.join(VALUES[name])}, was: {value!r}")
 
 
-def _ways(measured: Measured, forced: Mapping[str, Any]) -> dict[str, str]:
-    """Attention and matrix products belong together: what is fast for one may be a trap for the other."""
-    if forced.get("precision") == "bf16":  # the products are no longer float32, whatever way those go
-        arithmetics = {forced.get("gemm", "plain"): "bf16"}
-    else:
-        allowed = [forced["gemm"]] if "gemm" in forced else ["plain", *(["medium"] if _exact(measured) else [])]
-        arithmetics = {gemm: gemm for gemm in allowed}
-    best = {gemm: _attention_for(measured, arithmetic, forced) for gemm, arithmetic in arithmetics.items()}
-    gemm = next(iter(best))
-    if "medium" in best and gemm == "plain":
-        plain, medium = (_times(measured, best[name], name) for name in ("plain", "medium"))
-        if plain and medium and _mean(medium) <= _mean(plain) / GEMM_MARGIN and _nowhere_slower(medium, plain):
-            gemm = "medium"
-    return {"attention": best[gemm], "gemm": gemm}
+def _medium_pays(measured: Measured) -> bool:
+    """Fused attention multiplies plainly in any case, so it is the products of projections that decide."""
+    exact = measured.errors.get("medium", 1.0) <= FP32_ERROR
+    return exact and measured.medium is not None and measured.medium <= 1 / GEMM_MARGIN
 
 
-def _exact(measured: Measured) -> bool:
-    """Whether ``medium`` is as exact as float32 on this machine."""
-    return measured.errors.get("medium", 1.0) <= FP32_ERROR
-
-
-def _attention_for(measured: Measured, arithmetic: str, forced: Mapping[str, Any]) -> str:
-    if "attention" in forced:
-        return str(forced["attention"])
-    fused, dense = (measured.times.get(f"{way}/{arithmetic}", {}) for way in ("fused", "dense"))
+def _faster_attention(measured: Measured, precision: str) -> str:
+    fused, dense = (_times(measured, way, precision) for way in ("fused", "dense"))
     if not fused or not dense:
         return "fused"
-    faster = _mean(dense) <= _mean(fused) / ATTENTION_MARGIN
-    return "dense" if faster and _nowhere_slower(dense, fused) else "fused"
+    nowhere_slower = all(time <= WORST * fused[kind] for kind, time in dense.items())
+    return "dense" if nowhere_slower and _mean(dense) <= _mean(fused) / ATTENTION_MARGIN else "fused"
 
 
-def _nowhere_slower(times: Mapping[str, float], others: Mapping[str, float]) -> bool:
-    return all(time <= WORST * others[kind] for kind, time in times.items())
-
-
-def _times(measured: Measured, attention: str, arithmetic: str) -> Mapping[str, float]:
-    return measured.times.get(f"{'dense' if attention == 'dense' else 'fused'}/{arithmetic}", {})
-
-
-def _time(measured: Measured, attention: str, arithmetic: str) -> float | None:
-    found = _times(measured, attention, arithmetic)
-    return _mean(found) if found else None
+def _times(measured: Measured, attention: str, precision: str) -> Mapping[str, float]:
+    return measured.times.get(f"{attention}/{precision}", {})
 
 
 def _mean(times: Mapping[str, float]) -> float:
     return sum(times.values()) / len(times)
 
 
-def _precision(measured: Measured, attention: str) -> str:
-    bf16 = [t for way in ("fused", "dense") if (t := _time(measured, way, "bf16")) is not None]
-    fp32 = [t for way in ("fused", "dense") if (t := _time(measured, way, "plain")) is not None]
-    if not bf16 or not fp32:
+def _precision(measured: Measured) -> str:
+    both = [[_mean(t) for way in ("fused", "dense") if (t := _times(measured, way, precision))]
+            for precision in ("bf16", "fp32")]  # fmt: skip
+    if not all(both):
         return "not measured; bf16 only if asked for"
-    return f"bf16 would take {min(bf16) / min(fp32):.2f} of the time; it changes numbers, so only if asked for"
+    ratio = min(both[0]) / min(both[1])
+    return f"bf16 would take {ratio:.2f} of the time; it changes numbers, so only if asked for"
 
 
-def _attention(measured: Measured, taken: Mapping[str, Any]) -> str:
-    arithmetic = "bf16" if taken["precision"] == "bf16" else taken["gemm"]
-    fused, dense = _time(measured, "fused", arithmetic), _time(measured, "dense", arithmetic)
-    if fused is None or dense is None:
+def _attention(measured: Measured, precision: str) -> str:
+    fused, dense = (_times(measured, way, precision) for way in ("fused", "dense"))
+    if not fused or not dense:
         return measured.machine.get("left_out", "not measured")
-    return f"dense takes {dense / fused:.2f} of the time of fused in a step"
+    return f"dense takes {_mean(dense) / _mean(fused):.2f} of the time of fused in a step"
 
 
-def _gemm(measured: Measured, taken: Mapping[str, Any]) -> str:
+def _gemm(measured: Measured) -> str:
     if "medium" not in measured.errors:
         return "not measured"
-    plain, medium = (_time(measured, taken["attention"], name) for name in ("plain", "medium"))
     error = f"error {measured.errors['medium']:.1e}, plain {measured.errors['plain']:.1e}"
-    if plain is None or medium is None:
+    if measured.medium is None:
         return error
-    return f"medium takes {medium / plain:.2f} of the time of plain in a step; {error}"
+    return f"medium takes {measured.medium:.2f} of the time of plain in projections; {error}"
 
 
 def describe(choices: Choices) -> list[tuple[str, str, str]]:

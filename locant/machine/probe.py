@@ -17,13 +17,14 @@ import torch
 from locant.machine import allocator
 from locant.machine.choices import Choices, Measured, decide, describe
 from locant.machine.cores import cores
-from locant.machine.steps import ARITHMETICS, KINDS, LARGEST_GRID, Shape, product_errors, shortened, step
+from locant.machine.steps import KINDS, LARGEST_GRID, PRECISIONS, Shape, product_errors, projection, shortened, step
 from locant.machine.timing import Call, clock, relative_times
 
 __all__ = ["Choices", "Shape", "describe", "probe"]
 
-VERSION = 1  # part of the cache key: raise it when the same machine would be measured otherwise
-STEP_SECONDS = 0.2
+VERSION = 2  # part of the cache key: raise it when the same machine would be measured otherwise
+STEP_SECONDS = 0.15
+PRODUCT_SECONDS = 0.02
 STEPS = 4  # whose page faults are counted
 
 
@@ -64,12 +65,12 @@ def measure(shape: Shape) -> Measured:
         if len(attentions) == 1:
             told["left_out"] = f"dense would hold {shape.grid >> 20} MiB of scores per layer"
         calls = {kind: _calls(shortened(shape), kind, attentions) for kind in KINDS}
-        errors = product_errors()
-        times = _confirmed(_step_times(calls, calls["causal"]), errors, calls)
-        ratio = _allocator_ratio(shape, calls["causal"]["fused/plain"])
+        times = _confirmed(_step_times(calls, calls["causal"]), calls)
+        medium = _medium(shape)
+        ratio = _allocator_ratio(shape, calls["causal"]["fused/fp32"])
     finally:
         torch.set_num_threads(threads)
-    return Measured(times, errors, ratio, told, time.perf_counter() - started)
+    return Measured(times, medium, product_errors(), ratio, told, time.perf_counter() - started)
 
 
 def _allocator_ratio(shape: Shape, call: Call) -> float | None:
@@ -92,7 +93,7 @@ def _allocator_ratio(shape: Shape, call: Call) -> float | None:
 
 def _calls(shape: Shape, kind: str, attentions: tuple[str, ...]) -> dict[str, Call]:
     return {
-        f"{attention}/{name}": step(shape, kind, attention, name) for attention in attentions for name in ARITHMETICS
+        f"{attention}/{name}": step(shape, kind, attention, name) for attention in attentions for name in PRECISIONS
     }
 
 
@@ -100,32 +101,32 @@ def _step_times(calls: Mapping[str, Mapping[str, Call]], ways: Iterable[str]) ->
     found: dict[str, dict[str, float]] = {way: {} for way in ways}
     for kind, each in calls.items():
         timed = {way: each[way] for way in found}
-        for way, ratio in relative_times(timed, "fused/plain", STEP_SECONDS / len(KINDS)).items():
+        for way, ratio in relative_times(timed, "fused/fp32", STEP_SECONDS / len(KINDS)).items():
             found[way][kind] = ratio
     return found
 
 
-def _confirmed(times: dict[str, dict[str, float]], errors: Mapping[str, float],
+def _medium(shape: Shape) -> float:
+    """Time of a projection's products with PyTorch's ``medium`` over plain; the worse of two, if it looks faster."""
+    calls = {gemm: projection(shape, gemm) for gemm in ("plain", "medium")}
+    ratio = relative_times(calls, "plain", PRODUCT_SECONDS)["medium"]
+    return ratio if ratio >= 1 else max(ratio, relative_times(calls, "plain", PRODUCT_SECONDS)["medium"])
+
+
+def _confirmed(times: dict[str, dict[str, float]],
                calls: Mapping[str, Mapping[str, Call]]) -> dict[str, dict[str, float]]:  # fmt: skip
-    """The times, with those of the ways that would be taken measured once more, and the worse of both kept.
+    """The times, with dense attention measured once more where it would be taken, and the worse of both kept.
 
-    Of many ways one looks fast by chance. Goes on until what would be taken is plain or has been confirmed.
+    Of several ways one looks fast by chance.
     """
-    sure = {"fused/plain", "fused/bf16"}
-    for precision in ("fp32", "bf16"):
-        plain = "fused/plain" if precision == "fp32" else "fused/bf16"
-        while (way := _way(Measured(times, errors), precision)) not in sure:
-            again = _step_times(calls, dict.fromkeys(("fused/plain", plain, way)))
+    for precision in PRECISIONS:
+        if decide(Measured(times), 1, {"precision": precision}).attention == "dense":
+            dense, fused = f"dense/{precision}", f"fused/{precision}"
+            again = _step_times(calls, dict.fromkeys(("fused/fp32", fused, dense)))
             for kind in KINDS:
-                times[way][kind] = max(times[way][kind], again[way][kind])
-                times[plain][kind] = min(times[plain][kind], again[plain][kind])
-            sure.add(way)
+                times[dense][kind] = max(times[dense][kind], again[dense][kind])
+                times[fused][kind] = min(times[fused][kind], again[fused][kind])
     return times
-
-
-def _way(measured: Measured, precision: str) -> str:
-    taken = decide(measured, 1, {"precision": precision})
-    return f"{taken.attention}/{'bf16' if precision == 'bf16' else taken.gemm}"
 
 
 def _cpu() -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from locant.machine.arithmetic import narrowed, products
@@ -11,8 +12,10 @@ from locant.model.decoder import decoder
 
 KINDS = {"causal": "none", "biased": "alibi"}
 """Scores as they are, and scores with a bias: fused attention has a path of its own for each."""
-ARITHMETICS = ("plain", "medium", "bf16")
+PRECISIONS = ("fp32", "bf16")
 SMALL_STEP = 3e8  # FLOPs; a few milliseconds
+MOST_ROWS = 2048  # of a product, from which its speed does not depend on their number
+PRODUCT = 2.5e8  # FLOPs of a product at most
 LARGEST_GRID = 64 << 20  # bytes of one layer's scores beyond which attention is not written out
 
 
@@ -52,7 +55,7 @@ def shortened(shape: Shape) -> Shape:
     return Shape(heads * head_width, heads, shape.context, batch, shape.vocabulary)
 
 
-def step(shape: Shape, kind: str, attention: str, arithmetic: str) -> Callable[[], float]:
+def step(shape: Shape, kind: str, attention: str, precision: str) -> Callable[[], float]:
     """Forward, backward and no update: what an optimiser does is the same in all of them. The call returns the loss."""
     model = decoder(KINDS[kind], shape.width, shape.heads, 1, shape.context, shape.vocabulary,
                     attention="auto" if attention == "fused" else attention)  # fmt: skip
@@ -60,13 +63,26 @@ def step(shape: Shape, kind: str, attention: str, arithmetic: str) -> Callable[[
     tokens = torch.randint(shape.vocabulary, (shape.batch, shape.context), generator=draw)
 
     def call() -> float:
-        with products("medium" if arithmetic == "medium" else "plain"):
-            with narrowed("bf16" if arithmetic == "bf16" else "fp32"):
-                logits = model(tokens).float()
-            loss = F.cross_entropy(logits.flatten(0, 1), tokens.flatten())
-            loss.backward()
+        with narrowed(precision):
+            logits = model(tokens).float()
+        loss = F.cross_entropy(logits.flatten(0, 1), tokens.flatten())
+        loss.backward()
         model.zero_grad(set_to_none=True)
         return loss.item()
+
+    return call
+
+
+def projection(shape: Shape, gemm: str) -> Callable[[], object]:
+    """A projection of a step's tokens, and the gradient of its weight, in an arithmetic of float32 products."""
+    rows = min(shape.batch * shape.context, MOST_ROWS)
+    out = max(16, min(4 * shape.width, int(PRODUCT / (2 * rows * shape.width))))
+    draw = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(rows, shape.width, generator=draw), torch.randn(out, shape.width, generator=draw)
+
+    def call() -> Tensor:
+        with products(gemm):
+            return F.linear(x, weight).mT @ x
 
     return call
 

@@ -4,6 +4,8 @@ Its kernel multiplies many small matrices. What serves the large products of a p
 bfloat16, costs those many times their work, so the kernel is given plain float32 where that was measured to be faster.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +16,17 @@ from locant.encodings.once import eager
 from locant.encodings.pairwise import exact
 
 NARROW = 128  # queries and keys from which products of bfloat16 pay inside the kernel
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """Inside, products of float32 are what they are unless PyTorch is allowed something else."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, causal: bool = False,
@@ -41,14 +54,10 @@ def _kernel(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, 
 
 def _plainly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, scale: float | None) -> Tensor:
     """The kernel, forward and backward, with plain products where others were allowed."""
-    before = torch.get_float32_matmul_precision()
-    if before == "highest":
+    if torch.get_float32_matmul_precision() == "highest":
         return _kernel(q, k, v, mask, causal, scale)
-    torch.set_float32_matmul_precision("highest")
-    try:
+    with plain():
         out = _kernel(q, k, v, mask, causal, scale)
-    finally:
-        torch.set_float32_matmul_precision(before)
     if out.grad_fn is not None:
         allowed = _Allowed()
         out.grad_fn.register_prehook(allowed.withdraw)

@@ -15,6 +15,7 @@ from torch.autograd import Function
 from locant.encodings.pairwise import exact
 from locant.model.bands import Masks, band, from_band, spans, whole
 from locant.model.blockwise import again
+from locant.model.fused import plain
 
 LEAST = 128  # queries from which it is faster than the fused kernel
 BLOCK = 64  # queries at a time
@@ -41,7 +42,7 @@ def tiled(q: Tensor, k: Tensor, v: Tensor, masks: Masks, scale: float, row: Tens
 
     masks: for blocks of ``BLOCK`` queries, of at least float32; one head's may serve all.  row: of a band, ``[head,
     key]``, that the masks are made of, if it is to have a gradient.
-    Products are of the type of ``q``, sums and the softmax of float32.
+    Products are of the type of ``q`` and plain, sums and the softmax of float32.
     """
     result: Tensor = _Tiled.apply(q, k, v, row, masks, scale)
     return result
@@ -57,7 +58,7 @@ class _Tiled(Function):
         batch, heads, time, _ = q.shape
         out = v.new_empty(batch, time, heads, v.shape[-1]).transpose(1, 2)  # as the next projection reads it
         weights, keep = [], any(ctx.needs_input_grad)
-        with exact(q):
+        with exact(q), plain():
             for start, stop in spans(time, BLOCK):
                 mask = masks(start, stop)
                 if keep:
@@ -74,7 +75,7 @@ class _Tiled(Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, row, out, *weights = ctx.saved_tensors
-        with exact(q):
+        with exact(q), plain():
             if torch.is_grad_enabled():
                 time = q.shape[-2]
                 mask = whole(ctx.masks, time, BLOCK) if row is None else band(row, time)

@@ -7,28 +7,26 @@ from locant.machine.choices import NUMERIC, PLAIN, Measured, decide, describe
 EXACT, COARSE = {"plain": 4e-7, "medium": 6e-7}, {"plain": 4e-7, "medium": 4e-3}
 
 
-def figures(errors=EXACT, allocator=1.0, **times):
-    """Names such as `dense_medium`; a number for both kinds of scores, or one for each."""
+def figures(errors=EXACT, allocator=1.0, medium=1.0, **times):
+    """Names such as `dense_bf16`; a number for both kinds of scores, or one for each."""
     pairs = {name: value if isinstance(value, tuple) else (value, value) for name, value in times.items()}
     kinds = {name.replace("_", "/"): dict(zip(("causal", "biased"), pair, strict=True)) for name, pair in pairs.items()}
-    return Measured(kinds, errors, allocator)
+    return Measured(kinds, medium, errors, allocator)
 
 
 MACHINES = {
-    "nothing is faster": (figures(fused_plain=1, dense_plain=1, fused_medium=1, dense_medium=1), "fused", "plain"),
-    "dense a little": (figures(fused_plain=1, dense_plain=0.97), "fused", "plain"),
-    "dense": (figures(fused_plain=1, dense_plain=0.9), "dense", "plain"),
-    "dense for one kind only": (figures(fused_plain=1, dense_plain=(0.7, 1.1)), "fused", "plain"),
-    "medium a little": (figures(fused_plain=1, dense_plain=1, fused_medium=0.95, dense_medium=1), "fused", "plain"),
-    "medium": (figures(fused_plain=1, dense_plain=1, fused_medium=0.8, dense_medium=1), "fused", "medium"),
-    "the trap": (figures(fused_plain=1, dense_plain=1.1, fused_medium=2.0, dense_medium=1.05), "fused", "plain"),
-    "past the trap": (figures(fused_plain=1, dense_plain=1.1, fused_medium=2.0, dense_medium=0.6), "dense", "medium"),
-    "medium is no float32": (figures(COARSE, fused_plain=1, dense_plain=1, fused_medium=0.3, dense_medium=0.3), "fused",
-                             "plain"),
-    "medium for one kind only": (figures(fused_plain=1, dense_plain=1, fused_medium=(1.2, 0.3)), "fused", "plain"),
+    "nothing is faster": (figures(fused_fp32=1, dense_fp32=1), "fused", "plain"),
+    "dense a little": (figures(fused_fp32=1, dense_fp32=0.97), "fused", "plain"),
+    "dense": (figures(fused_fp32=1, dense_fp32=0.9), "dense", "plain"),
+    "dense for one kind only": (figures(fused_fp32=1, dense_fp32=(0.7, 1.1)), "fused", "plain"),
+    "medium a little": (figures(medium=0.97, fused_fp32=1, dense_fp32=1), "fused", "plain"),
+    "medium": (figures(medium=0.88, fused_fp32=1, dense_fp32=1), "fused", "medium"),
+    "both": (figures(medium=0.5, fused_fp32=1, dense_fp32=0.6), "dense", "medium"),
+    "medium is no float32": (figures(COARSE, medium=0.3, fused_fp32=1, dense_fp32=1), "fused", "plain"),
+    "products were not timed": (figures(medium=None, fused_fp32=1), "fused", "plain"),
     "not measured": (Measured(), "fused", "plain"),
-    "no dense": (figures(fused_plain=1, fused_medium=0.5), "fused", "medium"),
-}  # fmt: skip
+    "no dense": (figures(medium=0.5, fused_fp32=1), "fused", "medium"),
+}
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -43,9 +41,10 @@ def test_products_and_attention(name):
 def test_nothing_slower_than_plain_is_ever_taken(name):
     measured, *_ = MACHINES[name]
     choices = decide(measured, 4)
-    taken = measured.times.get(f"{choices.attention}/{choices.gemm}", {})
+    taken = measured.times.get(f"{choices.attention}/fp32", {})
     for kind, time in taken.items():
-        assert time <= 1.05 * measured.times["fused/plain"][kind]
+        assert time <= 1.05 * measured.times["fused/fp32"][kind]
+    assert choices.gemm == "plain" or measured.medium < 1
 
 
 @pytest.mark.parametrize(("ratio", "taken"), [(None, "plain"), (1.3, "plain"), (0.97, "plain"), (0.9, "raised")])
@@ -54,7 +53,7 @@ def test_allocator(ratio, taken):
 
 
 def test_precision_is_asked_for():
-    fast = figures(fused_plain=1, dense_plain=1.2, fused_bf16=1.5, dense_bf16=0.4)
+    fast = figures(medium=0.5, fused_fp32=1, dense_fp32=1.2, fused_bf16=1.5, dense_bf16=0.4)
     assert decide(fast, 1).precision == "fp32"
     assert "bf16 would take 0.40 of the time" in decide(fast, 1).why["precision"]
     asked = decide(fast, 1, {"precision": "bf16"})
@@ -66,17 +65,17 @@ def test_precision_is_asked_for():
     ("workers", 7), ("threads", 3),
 ])  # fmt: skip
 def test_everything_can_be_forced(name, value):
-    slow = figures(COARSE, 2.0, fused_plain=1, dense_plain=3, fused_medium=3, dense_medium=3)
+    slow = figures(COARSE, 2.0, 3.0, fused_fp32=1, dense_fp32=3)
     choices = decide(slow, 6, {name: value})
     assert getattr(choices, name) == value
     assert choices.why[name] == "forced"
     assert choices.workers == {"workers": 7, "threads": 2}.get(name, 6)
 
 
-def test_attention_is_chosen_for_the_forced_products():
-    measured = figures(fused_plain=1, dense_plain=2, fused_medium=2, dense_medium=1)
-    assert decide(measured, 1, {"gemm": "medium"}).attention == "dense"
-    assert decide(measured, 1, {"attention": "dense"}).gemm == "medium"
+def test_attention_is_chosen_for_the_precision():
+    measured = figures(fused_fp32=1, dense_fp32=2, fused_bf16=2, dense_bf16=1)
+    assert decide(measured, 1).attention == "fused"
+    assert decide(measured, 1, {"precision": "bf16"}).attention == "dense"
 
 
 @pytest.mark.parametrize(("forced", "message"), [

@@ -146,6 +146,6 @@ def test_decoders_agree(expression: str, precision: str) -> None:
             loss.backward()
         grads.append([loss, *(p.grad for p in model.parameters() if p.grad is not None)])
     assert len(grads[0]) == len(grads[1])
-    bound = 1e-4 if precision == "fp32" else 0.06
+    share, least = (1e-4, 1e-6) if precision == "fp32" else (0.06, 1e-4)  # what is 0 in truth is not quite
     for one, other in zip(*grads, strict=True):
-        assert (one - other).abs().max() <= bound * other.abs().max() + 1e-6
+        assert (one - other).abs().max() <= share * other.abs().max() + least
