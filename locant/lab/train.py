@@ -22,7 +22,7 @@ BETAS = (0.9, 0.98)
 WARM_UP = 0.1  # share of the steps over which the learning rate rises
 CLIP = 1.0  # largest norm of the gradient
 LOG_EVERY = 10  # steps between two lines of training loss
-CURVE_TOKENS = 8192  # targets of the test part on which the curve is measured
+CURVE_TOKENS = 4096  # targets of the test part on which the curve is measured
 
 Progress = Callable[[int, float], None]
 """Called after each step with the number of steps done and the training loss in nats."""

@@ -19,6 +19,7 @@ from locant.machine.choices import Choices, Measured, decide, describe
 from locant.machine.cores import cores
 from locant.machine.steps import KINDS, LARGEST_GRID, PRECISIONS, Shape, product_errors, projection, shortened, step
 from locant.machine.timing import Call, clock, relative_times
+from locant.model import tiles
 
 __all__ = ["Choices", "Shape", "describe", "probe"]
 
@@ -61,9 +62,13 @@ def measure(shape: Shape) -> Measured:
     started, threads, told = time.perf_counter(), torch.get_num_threads(), machine(shape)
     torch.set_num_threads(1)
     try:
-        attentions = ("fused", "dense") if shape.grid <= LARGEST_GRID else ("fused",)
-        if len(attentions) == 1:
+        attentions: tuple[str, ...] = ("fused",)
+        if shape.context >= tiles.LEAST:
+            told["left_out"] = f"from {tiles.LEAST} tokens fused does what dense would, for half of the pairs"
+        elif shape.grid > LARGEST_GRID:
             told["left_out"] = f"dense would hold {shape.grid >> 20} MiB of scores per layer"
+        else:
+            attentions = ("fused", "dense")
         calls = {kind: _calls(shortened(shape), kind, attentions) for kind in KINDS}
         times = _confirmed(_step_times(calls, calls["causal"]), calls)
         medium = _medium(shape)

@@ -27,6 +27,7 @@ from locant.machine.steps import (
     step,
 )
 from locant.machine.timing import relative_times
+from locant.model import tiles
 
 TINY = Shape(16, 2, 16, 2, 32)
 ALL = {"attention": "fused", "gemm": "plain", "allocator": "plain"}
@@ -107,6 +108,13 @@ def test_scores_that_would_not_fit_are_not_written_out(monkeypatch):
     found = measure(TINY)
     assert {way.partition("/")[0] for way in found.times} == {"fused"}
     assert found.machine["left_out"] == "dense would hold 0 MiB of scores per layer"
+
+
+def test_tiles_are_not_measured_against_what_computes_more(monkeypatch):
+    monkeypatch.setattr(probing, "STEP_SECONDS", 0.0)
+    found = measure(Shape(16, 2, tiles.LEAST, 2, 32))
+    assert {way.partition("/")[0] for way in found.times} == {"fused"}
+    assert decide(found, 1).why["attention"] == "from 128 tokens fused does what dense would, for half of the pairs"
 
 
 @pytest.mark.parametrize("shape", [Shape(), Shape(512, 8, 1024, 64, 50_000), Shape(1024, 16, 256, 4), TINY])
