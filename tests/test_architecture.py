@@ -19,11 +19,13 @@ NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 # is given plain data and imports nothing, so that whoever has results may ask for one.
 MAY_IMPORT = {
     "encodings": set(),
+    "maths": set(),
     "model": {"encodings"},
     "machine": {"model"},
     "lab": {"encodings", "model", "machine", "report"},
-    "xray": {"encodings", "model", "lab", "report"},  # of the lab: its texts, its tasks, and what its runs left
-    "capacity": {"encodings", "report"},
+    # Of the lab: its texts, its tasks, and what its runs left.
+    "xray": {"encodings", "maths", "model", "lab", "report"},
+    "capacity": {"encodings", "maths", "report"},
     "bench": {"encodings", "model"},
     "report": set(),
 }

@@ -1,10 +1,11 @@
 """A number with its method and its interval: what every law, simulator and decoder returns to a report."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from locant.maths.proportion import wilson
 
 
 @dataclass(frozen=True)
@@ -109,19 +110,6 @@ def from_clusters(
     effective = total if variance == 0 else min(total, share * (1 - share) / variance)
     interval = wilson(share, effective, _quantile(confidence, good.size - 1))
     return Estimate(share, *interval, method, int(total))
-
-
-def wilson(share: float, trials: float, quantile: float = 1.959963984540054) -> tuple[float, float]:
-    """Wilson's score interval for the proportion `share` of `trials`, which need not be whole (Wilson 1927).
-
-    ``(p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n)``, clipped so that it contains `share`.
-    """
-    if not trials > 0:
-        raise ValueError(f"expected more than 0 trials, was: {trials}")
-    square = quantile**2 / trials
-    middle = share + square / 2
-    half = quantile * math.sqrt(share * (1 - share) / trials + square / (4 * trials))
-    return max(0.0, min(share, (middle - half) / (1 + square))), min(1.0, max(share, (middle + half) / (1 + square)))
 
 
 def _quantile(confidence: float, freedom: int | None = None) -> float:

@@ -8,9 +8,10 @@ import torch
 
 from locant.capacity import information
 from locant.capacity.bits import bits_needed
-from locant.capacity.estimate import Estimate, wilson
+from locant.capacity.estimate import Estimate
 from locant.capacity.formats import number_format
 from locant.capacity.information import LOADS, random_code_probability
+from locant.maths.proportion import wilson
 
 METHOD = "random-coding argument"
 WIDE = 8  # coordinates beyond which the sum of their log masses is taken as normal

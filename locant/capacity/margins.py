@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from locant.capacity.estimate import Estimate
-from locant.capacity.geometry import sines
-from locant.capacity.nearest import nearest_pair
+from locant.capacity.geometry import sines, spectrum
+from locant.maths.closest import closest_pair
 
 CHUNK = 1 << 22  # entries of the token-by-position block that is held at once
+WORK = 3 * 10**11  # multiply-adds at full width that the search for the nearest rows of a table may take
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,21 @@ def margins(tokens: Tensor, positions: Tensor, samples: int, generator: torch.Ge
         rival=rival,
         sampled=sampled,
     )
+
+
+def nearest_pair(rows: Tensor, work: int = WORK) -> tuple[Estimate, tuple[int, int]]:
+    """The least distance between two rows and which rows they are (`closest_pair`).
+
+    `value` and `high` are the least distance found; `low` is certified and equals it unless more than `work` would have
+    been needed.
+
+    Raises ValueError for a table of fewer than 2 rows.
+    """
+    if len(rows) < 2:
+        raise ValueError(f"expected at least 2 rows, was: {len(rows)}")
+    found = closest_pair(rows, rows.double().mean(0), spectrum(rows)[1], work=work)
+    method = "search of all pairs" if found.bound == found.value else "search within a budget"
+    return Estimate(found.value, found.bound, found.value, method), found.pair
 
 
 def draw(tokens: int, positions: int, samples: int, generator: torch.Generator) -> Tensor:

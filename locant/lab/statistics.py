@@ -1,4 +1,4 @@
-"""Verdicts from a handful of seeds: paired t intervals, equivalence, adjusted p-values and proportions."""
+"""Verdicts from a handful of seeds: paired t intervals, equivalence and adjusted p-values."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -94,13 +94,9 @@ def _check(differences: Sequence[float], comparisons: int, margin: float, better
         raise ValueError(f"expected at least 1 comparison, was: {comparisons}")
     if not (math.isfinite(margin) and margin >= 0):
         raise ValueError(f"expected a finite margin of at least 0, was: {margin}")
-    _check_confidence(confidence)
-    _check_better(better)
-
-
-def _check_confidence(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise ValueError(f"expected a confidence between 0 and 1, was: {confidence}")
+    _check_better(better)
 
 
 def _check_better(better: str) -> None:
@@ -139,23 +135,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = running
     return adjusted
-
-
-def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval for a proportion, such as the fraction of seeds that solved a task (Wilson 1927).
-
-    Raises:
-        ValueError: for fewer than 1 trial, successes outside 0..trials, or a confidence outside (0, 1).
-    """
-    from scipy.stats import binomtest
-
-    if trials < 1:
-        raise ValueError(f"expected at least 1 trial, was: {trials}")
-    if not 0 <= successes <= trials:
-        raise ValueError(f"expected successes between 0 and {trials}, was: {successes}")
-    _check_confidence(confidence)
-    low, high = binomtest(successes, trials).proportion_ci(confidence_level=confidence, method="wilson")
-    return float(low), float(high)
 
 
 def ranks(values: Mapping[str, float], better: Better) -> list[str]:

@@ -9,7 +9,7 @@ from locant.report import capacity_figures as figures
 from locant.report import capacity_grids as grids
 from locant.report import words
 from locant.report.figures import Figure, Grid
-from locant.report.page import replace_file
+from locant.report.template import environment, replace_file
 
 Document = Mapping[str, Any]
 
@@ -37,18 +37,9 @@ def write(document: Document, path: Path) -> None:
 
 def render(document: Document) -> str:
     """The page as text. The same document gives the same page, byte for byte."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(words=words)
     sections = [section for make in SECTIONS for section in [make(document)] if section is not None]
-    return environment.get_template("capacity.html.j2").render(
+    made = environment(words=words)
+    return made.get_template("capacity.html.j2").render(
         document=document, sections=sections, disagree=[item for item in document["checks"] if not item["agree"]]
     )
 

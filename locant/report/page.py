@@ -1,7 +1,5 @@
 """The comparison as one self-contained HTML page: no network, no scripts."""
 
-import os
-import uuid
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -22,6 +20,7 @@ from locant.report.document import (
     ranked,
 )
 from locant.report.figures import Grid, figures
+from locant.report.template import environment, replace_file
 
 TRAINED = ("parameters", "learning_rate", "steps", "tokens", "width", "token_width", "position_width", "hidden")
 
@@ -36,35 +35,16 @@ def write(comparison: dict[str, Any], path: Path) -> None:
     replace_file(Path(path), render(comparison))
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write a file in one move."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def render(comparison: Document) -> str:
     """The page as text. The same document gives the same page, byte for byte.
 
     Raises:
         ValueError: for a document that does not hold together.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     check(comparison)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(words=words, finite=finite, at_length=at_length, tuned=_tuned)
-    environment.tests["name"] = lambda part: isinstance(part, Name)
-    return environment.get_template("page.html.j2").render(
+    made = environment(words=words, finite=finite, at_length=at_length, tuned=_tuned)
+    made.tests["name"] = lambda part: isinstance(part, Name)
+    return made.get_template("page.html.j2").render(
         comparison=comparison,
         answer=answer(comparison),
         comparisons=max(1, len(comparison["encodings"]) - 1),

@@ -1,8 +1,6 @@
 """An x-ray as one self-contained HTML page: no network, no scripts. Reads a document; imports no model."""
 
-import os
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +12,7 @@ from locant.report import words
 from locant.report.document import Document, finite
 from locant.report.figures import Figure, Grid
 from locant.report.svg import both_themes
+from locant.report.template import environment, replace_file
 from locant.report.xray_charts import KINDS
 
 FAMILIES = {
@@ -36,13 +35,7 @@ FAMILIES = {
 
 def write_xray(document: Document, path: Path) -> None:
     """Writes the page in one move. Raises ValueError for a document without claims, metrics or figures."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    text = render_xray(document)
-    try:
-        part.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    replace_file(path, render_xray(document))
 
 
 def render_xray(document: Document) -> str:
@@ -50,15 +43,11 @@ def render_xray(document: Document) -> str:
 
     Raises ValueError if a figure is of an unknown kind, or a part of the document is missing.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     missing = [key for key in ("model", "claims", "metrics", "figures", "facts", "versions") if key not in document]
     if missing:
         raise ValueError(f"expected an x-ray with {', '.join(missing)}, was: without")
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True,
-                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    environment.globals.update(words=words, number=number, bounds=bounds, prose=prose)
-    return environment.get_template("xray.html.j2").render(
+    made = environment(words=words, number=number, bounds=bounds, prose=prose)
+    return made.get_template("xray.html.j2").render(
         xray=document,
         claims=[{**claim, "rows": claim_rows(document, claim)} for claim in document["claims"]],
         figures=[drawn(figure) for figure in document["figures"]],

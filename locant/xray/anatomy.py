@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor
 
+from locant.maths.blocks import BLOCK, blocks
 from locant.xray.metric import Metric, absent
-from locant.xray.moments import BLOCK, Moments, blocks
+from locant.xray.moments import Moments
 
 SHARES = (90, 95, 99)  # per cent of the variance
 SQUARE = 2048  # rows of which all pairs are looked at, at most

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from locant.maths.blocks import BLOCK, blocks
 from locant.xray.metric import Metric, absent
-from locant.xray.moments import BLOCK, Moments, blocks
+from locant.xray.moments import Moments
 
 PAIRS = 1_000_000  # sampled for the mean
 LIMIT = 1 << 31  # pairs evaluated for the largest cosine, at most

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from locant.maths.blocks import blocks
 from locant.xray.metric import Metric, absent
-from locant.xray.moments import Moments, blocks
+from locant.xray.moments import Moments
 from locant.xray.overlap import NORMAL, chance, check_widths
 
 

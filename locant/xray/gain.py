@@ -46,11 +46,11 @@ def read_gain(images: Images) -> dict[str, Metric]:
     outputs = [sums.image(weight.float(), energy) for weight, energy in zip(images.weights, images.energy, strict=True)]
     for suffix, start in SPANS.items():
         n = sums.contexts * (sums.time - start)
-        inside: Left = {group: float(shares(sums.parts(start, group).variances())[0]) for group in leave(sums)}
+        inside: Left = {group: float(shares(sums.parts(start, group).variances())[0]) for group in leave(sums.groups)}
         found[f"share_in{suffix}"] = with_interval(inside, n=n, baseline=0.0, note=SHARE, bounds=(0.0, 1.0))
         reason = _too_small(inside)
         for reader, output in zip(images.readers, outputs, strict=True):
-            split = {group: output.parts(start, group).variances() for group in leave(sums)}
+            split = {group: output.parts(start, group).variances() for group in leave(sums.groups)}
             for piece, rows in _pieces(reader):
                 name = f"{reader.name}{piece}"
                 outside: Left = {group: float(shares(each[:, rows])[0]) for group, each in split.items()}

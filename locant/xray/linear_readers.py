@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from locant.xray.moments import BLOCK, Moments, blocks, fitting
+from locant.maths.blocks import BLOCK, blocks
+from locant.xray.moments import Moments, fitting
 
 LOW_RANK = 0.05  # regularisation of a covariance of fewer than 2 d rows, as a share of the mean variance
 FULL_RANK = 1e-6

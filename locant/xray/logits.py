@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from locant.xray.metric import Metric, absent
-from locant.xray.twoway import Left, with_interval
+from locant.xray.twoway import Left, in_groups, leave, with_interval
 
 FEWEST = 3  # valid keys that a query needs to take part
 
@@ -19,10 +19,8 @@ class LogitSums:
     """
 
     def __init__(self, contexts: int, *, groups: int = 8) -> None:
-        if contexts < 3:
-            raise ValueError(f"expected at least 3 contexts, was: {contexts}")
-        self.contexts, self.groups = contexts, min(groups, contexts // 2)
-        self.group = torch.arange(contexts) * self.groups // contexts
+        self.contexts, self.group = contexts, in_groups(contexts, groups)
+        self.groups = int(self.group[-1]) + 1
         self.visible: Tensor | None = None
 
     def add(self, logits: Tensor, rows: slice) -> None:
@@ -104,8 +102,7 @@ def logit_split(sums: LogitSums) -> dict[str, Metric]:
     for their number; of it ``relative`` is a function of the distance ``query - key``; ``content`` is the rest. The
     baseline of each but content is 0, as in logits that know nothing of position. A layer pools its heads by energy.
     """
-    groups: list[int | None] = [None, *range(sums.groups)]
-    split = {group: sums.split(group) for group in groups}
+    split = {group: sums.split(group) for group in leave(sums.groups)}
     found: dict[str, Metric] = {}
     heads = sums.squares.shape[1]
     pieces = [("", slice(None)), *((f"head.{head}.", slice(head, head + 1)) for head in range(heads))]

@@ -1,12 +1,12 @@
 """Means and covariances of tables that may be larger than memory: read in blocks, summed in float64."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-BLOCK = 1 << 22  # numbers per block: 32 MiB in float64
+from locant.maths.blocks import blocks
+
 STRIP = 512  # columns of a product of a table with itself that are made at once
 LONG = 1 << 35  # multiply-adds beyond which products within a block are made in float32
 
@@ -71,13 +71,6 @@ def moments(
     energies, directions = torch.linalg.eigh(covariance)
     energies, directions = energies.flip(0).clamp(min=0), directions.flip(1)
     return Moments(mean, covariance, units, energies, directions, int((share > 0).sum()))
-
-
-def blocks(table: Tensor, numbers: int = BLOCK) -> Iterator[tuple[int, Tensor]]:
-    """Pairs (index of the first row, rows in float64) that cover the table, `numbers` numbers at a time."""
-    step = max(1, numbers // table.shape[1])
-    for start in range(0, len(table), step):
-        yield start, table[start : start + step].detach().to("cpu", torch.float64)
 
 
 def fitting(rows: int, width: int) -> torch.dtype:

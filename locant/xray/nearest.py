@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from locant.xray.moments import BLOCK, Moments, blocks, moments
+from locant.maths.blocks import BLOCK, blocks
+from locant.xray.moments import Moments, moments
 
 FIRST = 16  # tokens per query that are tried before a second pass is needed
 QUERIES = 256  # queries per pass over the token table

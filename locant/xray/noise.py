@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from locant.maths.blocks import blocks
 from locant.xray.metric import Metric, absent
-from locant.xray.moments import Moments, blocks
+from locant.xray.moments import Moments
 from locant.xray.nearest import nearest_pairs, pair_index
 from locant.xray.readers import share
 

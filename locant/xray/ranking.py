@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from locant.maths.blocks import BLOCK, blocks
 from locant.xray.metric import Metric, absent
-from locant.xray.moments import BLOCK, blocks
 
 RELIABLE = 0.5
 FEWEST = 10  # tokens, and positions, below which a ranking means nothing

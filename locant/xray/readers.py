@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from locant.maths.proportion import wilson
 from locant.xray.linear_readers import (
     LinearReader,
     discriminant,
@@ -93,10 +94,7 @@ def readers(
 
 def share(right: int, count: int, chance: float, note: str) -> Metric:
     """A share with Wilson's interval at 95 % (Wilson 1927): never empty, also when all or none are right."""
-    from scipy.stats import binomtest
-
-    low, high = binomtest(right, count).proportion_ci(confidence_level=0.95, method="wilson")
-    return Metric(right / count, chance, count, (float(low), float(high)), note)
+    return Metric(right / count, chance, count, wilson(right / count, count), note)
 
 
 def _pair(

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from locant.xray.closest import WORK, Closest, Search, Sketch, closest_pair, pairs_within, sketch
+from locant.maths.blocks import blocks
+from locant.maths.closest import WORK, Closest, Search, Sketch, closest_pair, pairs_within, sketch
 from locant.xray.metric import Metric, absent
-from locant.xray.moments import Moments, blocks, moments
+from locant.xray.moments import Moments, moments
 
 GAPS = 1 << 22  # squared steps between positions that are kept: all offsets up to 2048 positions, near ones beyond
 SLOW = 8  # multiply-adds of a product that take as long as one comparison of an offset
@@ -109,8 +110,8 @@ def separation(
     was finished. `ids` (rows,) name the token rows in the notes; None if they are rows 0, 1, ...;
     `first` is the position of the first position row.
     """
-    t = closest_pair(tokens, of_tokens, work=work)
-    p = closest_pair(positions, of_positions, work=work)
+    t = closest_pair(tokens, of_tokens.mean, of_tokens.directions, work=work)
+    p = closest_pair(positions, of_positions.mean, of_positions.directions, work=work)
     found = {
         "separation_token": _metric(t, None, "tokens {} and {}".format(*_named(t.pair, ids))),
         "separation_position": _metric(p, None, f"positions {p.pair[0] + first} and {p.pair[1] + first}"),
@@ -165,7 +166,7 @@ def _steps_of(positions: Tensor, p: Moments, most: int) -> _Steps:
         for offset in range(1, min(offsets, len(rows) - 1) + 1):
             some = here[: len(rows) - offset]
             squares[offset - 1, start : start + len(some)] = near[some, some + offset]
-    far = math.inf if offsets == count - 1 else closest_pair(positions, p, apart=offsets).bound ** 2
+    far = math.inf if offsets == count - 1 else closest_pair(positions, p.mean, p.directions, apart=offsets).bound ** 2
     least, order = squares.amin(dim=1).sort()
     return _Steps(positions, p.mean, squares, order + 1, least, far)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from locant.xray.metric import Metric, absent
 from locant.xray.reach import Reach
-from locant.xray.twoway import Left, with_interval
+from locant.xray.twoway import Left, in_groups, leave, with_interval
 
 NOTHING = 1e-8  # below this size of the shift, its kind means nothing
 
@@ -20,10 +20,8 @@ class ShiftSums:
     """
 
     def __init__(self, contexts: int, *, groups: int = 16) -> None:
-        if contexts < 3:
-            raise ValueError(f"expected at least 3 contexts, was: {contexts}")
-        self.contexts, self.groups = contexts, min(groups, contexts // 2)
-        self.group = torch.arange(contexts) * self.groups // contexts
+        self.contexts, self.group = contexts, in_groups(contexts, groups)
+        self.groups = int(self.group[-1]) + 1
         self.origin: Tensor | None = None
 
     def add(self, before: Tensor, after: Tensor, rows: slice) -> None:
@@ -67,7 +65,7 @@ def shift_metrics(sums: ShiftSums, *, note: str) -> dict[str, Metric]:
     ``b' = max(0, b - w / (C - 1))`` and ``bias B = b' / (b' + w C / (C - 1))``: 1 if every text is pushed alike, 0
     (its baseline) if the push has no part that texts share. ``bias`` is None where ``S < 1e-8``.
     """
-    both = {group: sums.size_and_bias(group) for group in [None, *range(sums.groups)]}
+    both = {group: sums.size_and_bias(group) for group in leave(sums.groups)}
     sizes: Left = {group: size for group, (size, _) in both.items()}
     biases: Left = {group: bias for group, (_, bias) in both.items()}
     n = sums.contexts

@@ -125,9 +125,19 @@ Left = dict[int | None, float]
 """A statistic of all groups of contexts (under None), and without each of them."""
 
 
-def leave(sums: Sums) -> list[int | None]:
+def in_groups(contexts: int, most: int) -> Tensor:
+    """The group of each of the contexts, `[contexts]`: at most so many groups, of at least two contexts each.
+
+    Raises ValueError for fewer than 3 contexts.
+    """
+    if contexts < 3:
+        raise ValueError(f"expected at least 3 contexts, was: {contexts}")
+    return torch.arange(contexts) * min(most, contexts // 2) // contexts
+
+
+def leave(groups: int) -> list[int | None]:
     """Nothing, then each group: what to leave out for the value and its jackknife."""
-    return [None, *range(sums.groups)]
+    return [None, *range(groups)]
 
 
 def jackknife(values: Left) -> tuple[float, float] | None:
@@ -175,7 +185,7 @@ def variance_shares(sums: Sums, *, columns: slice | Tensor = slice(None)) -> dic
         count = sums.contexts * (sums.time - start)
         whole = sums.parts(start)
         split: dict[int | None, list[float]] = {}
-        for group in leave(sums):
+        for group in leave(sums.groups):
             split[group] = shares(sums.parts(start, group).variances()[:, columns]).tolist()
         for number, name in enumerate(("position_share", "context_share", "rest_share")):
             note = f"variance share of {name.split('_')[0]} over {sums.contexts} contexts, bias-corrected"

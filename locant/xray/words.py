@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from locant.maths.blocks import BLOCK, blocks
 from locant.xray.metric import Metric, absent
-from locant.xray.moments import BLOCK, Moments, blocks
+from locant.xray.moments import Moments
 from locant.xray.readers import share
 
 Finish = Callable[[Tensor], Tensor]

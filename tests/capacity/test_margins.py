@@ -7,8 +7,7 @@ import torch
 
 from locant.capacity.collisions import collisions
 from locant.capacity.geometry import shape, sines
-from locant.capacity.margins import margins, runners_up
-from locant.capacity.nearest import nearest_pair
+from locant.capacity.margins import margins, nearest_pair, runners_up
 
 
 def drawn(*size, seed=0):
@@ -48,10 +47,9 @@ def test_nearest_pair_is_that_of_all_pairs(scale):
 
 def test_nearest_pair_without_a_budget_still_certifies():
     rows = drawn(3000, 200)
-    found, _ = nearest_pair(rows, budget=0)
+    found, _ = nearest_pair(rows, work=0)
     least = float(distances(rows).min())
-    assert 0 < found.low < least
-    assert found.high == pytest.approx(least, rel=1e-6)
+    assert 0 < found.low < least <= found.high
     assert found.method == "search within a budget"
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from locant.lab.statistics import holm, interval, paired, ranks, wilson
+from locant.lab.statistics import holm, interval, paired, ranks
 
 SAMPLES = st.lists(st.floats(-1, 1).map(lambda value: round(value, 6)), min_size=2, max_size=8)
 MARGINS = st.floats(0, 1)
@@ -179,28 +179,6 @@ def test_holm_rejects_what_the_step_down_rule_rejects(p_values):
             break
         rejected.add(index)
     assert {index for index, value in enumerate(holm(p_values)) if value <= level} == rejected
-
-
-@pytest.mark.parametrize(("successes", "trials", "confidence"), [(0, 5, 0.95), (3, 5, 0.9), (8, 8, 0.95)])
-def test_wilson_by_its_formula(successes, trials, confidence):
-    quantile, share = stats.norm.ppf(0.5 + confidence / 2), successes / trials
-    centre = (share + quantile**2 / (2 * trials)) / (1 + quantile**2 / trials)
-    spread = quantile * math.sqrt(share * (1 - share) / trials + quantile**2 / (4 * trials**2))
-    half = spread / (1 + quantile**2 / trials)
-    assert wilson(successes, trials, confidence) == pytest.approx((centre - half, centre + half), abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((0, 0), "expected at least 1 trial, was: 0"),
-        ((4, 3), "expected successes between 0 and 3, was: 4"),
-        ((1, 3, 0.0), r"expected a confidence between 0 and 1, was: 0\.0"),
-    ],
-)
-def test_wilson_refuses(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        wilson(*arguments)
 
 
 def test_ranks():

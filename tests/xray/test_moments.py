@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from locant.maths.blocks import blocks
 from locant.xray import moments as module
-from locant.xray.moments import blocks, fitting, haar, moments
+from locant.xray.moments import fitting, haar, moments
 
 
 @settings(max_examples=25, deadline=None)

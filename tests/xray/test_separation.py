@@ -1,4 +1,4 @@
-"""Closest pairs, mixed pairs and kappa: the cases whose values are known, and brute force at small sizes."""
+"""Mixed pairs and kappa: the cases whose values are known, and brute force at small sizes."""
 
 import math
 
@@ -8,18 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from locant.xray import closest as module
-from locant.xray.closest import closest_pair
+from locant.maths import closest as module
 from locant.xray.moments import moments
 from locant.xray.separation import closest_mixed, separation
 
 
 def noise(rows: int, width: int, seed: int) -> Tensor:
     return torch.randn(rows, width, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def brute_pair(x: Tensor, apart: int) -> float:
-    return min(float((x[i] - x[j]).norm()) for i in range(len(x)) for j in range(i + apart + 1, len(x)))
 
 
 def brute_mixed(w: Tensor, p: Tensor) -> float:
@@ -30,31 +25,6 @@ def brute_mixed(w: Tensor, p: Tensor) -> float:
 
 def line(numbers: list[float]) -> Tensor:
     return torch.tensor(numbers).double()[:, None] * torch.tensor([0.6, 0.0, 0.8], dtype=torch.float64)
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    rows=st.integers(2, 50),
-    width=st.integers(1, 8),
-    apart=st.integers(0, 4),
-    tile=st.sampled_from([4, 16, 1024]),
-    dense=st.sampled_from([0.0, 2.0]),
-    whole=st.booleans(),
-    seed=st.integers(0, 999),
-)
-def test_the_closest_pair_is_that_of_brute_force(
-    rows: int, width: int, apart: int, tile: int, dense: float, whole: bool, seed: int
-) -> None:
-    table = noise(rows + apart, width, seed) + 50
-    table = table.round() if whole else table
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "TILE", tile)
-        patch.setattr(module, "DENSE", dense)
-        found = closest_pair(table, apart=apart)
-    assert found.value == found.bound == pytest.approx(brute_pair(table, apart), abs=1e-12)
-    i, j = found.pair
-    assert j - i > apart
-    assert float((table[i] - table[j]).norm()) == pytest.approx(found.value, abs=1e-12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -130,15 +100,3 @@ def test_a_search_cut_short_says_so_and_holds_the_truth() -> None:
     assert short["kappa"].interval[0] < exact["kappa"].value
     assert "not finished" in short["separation_mixed"].note
     assert "certified" in exact["separation_mixed"].note
-
-
-def test_few_pairs_are_compared_in_full() -> None:
-    table = noise(3000, 64, 0) * torch.logspace(1, -2, 64)
-    found = closest_pair(table)
-    assert found.value == found.bound
-    assert found.evaluated < 3000 * 2999 / 2 / 10
-
-
-def test_a_table_without_pairs_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected at least 4 rows, was: 3"):
-        closest_pair(noise(3, 2, 0), apart=2)

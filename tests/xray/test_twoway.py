@@ -8,7 +8,7 @@ from support import noise
 import locant
 from locant.xray.additive import TokenSums, additive_fit
 from locant.xray.reach import reach_model
-from locant.xray.twoway import Sums, variance_shares
+from locant.xray.twoway import Sums, in_groups, variance_shares
 
 C, T, D = 24, 10, 6
 
@@ -179,6 +179,14 @@ def test_at_the_input_of_a_model(expression: str, share: float | None) -> None:
         metric = variance_shares(sums)["position_share"]
         assert metric.value < 0.02
         assert metric.interval[0] == 0
+
+
+@pytest.mark.parametrize(("contexts", "most", "groups"), [(3, 16, 1), (9, 16, 4), (40, 16, 16), (40, 1, 1)])
+def test_groups_have_at_least_two_contexts(contexts: int, most: int, groups: int) -> None:
+    sizes = in_groups(contexts, most).bincount()
+    assert len(sizes) == groups
+    assert sizes.min() >= 2
+    assert sizes.max() <= sizes.min() + 1
 
 
 def test_bad_input_has_one_clear_line() -> None:

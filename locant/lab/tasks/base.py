@@ -80,6 +80,16 @@ def string_lengths(length: int) -> range:
     return upper_half(length // 2)
 
 
+def draw_strings(size: int, length: int, symbols: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draws random strings for rows of one length, and how many symbols of each are used.
+
+    Shapes: long `[size, longest]` and `[size]`.
+    """
+    choices = string_lengths(length)
+    lengths = draw(choices, size, generator)
+    return torch.randint(symbols, (size, choices[-1]), generator=generator), lengths
+
+
 def question_and_answer(strings: Tensor, answers: Tensor, lengths: Tensor, length: int, symbols: int) -> Batch:
     """Lays out rows of string, separator, answer and filler; the answer is asked from the separator on.
 

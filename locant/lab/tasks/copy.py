@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import torch
 
-from locant.lab.tasks.base import Batch, at_least, draw, most_frequent_symbol, question_and_answer, string_lengths
+from locant.lab.tasks.base import Batch, at_least, draw_strings, most_frequent_symbol, question_and_answer
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,5 @@ class Copy:
         return most_frequent_symbol(length, self.symbols)
 
     def batch(self, size: int, length: int, generator: torch.Generator) -> Batch:
-        choices = string_lengths(length)
-        lengths = draw(choices, size, generator)
-        strings = torch.randint(self.symbols, (size, choices[-1]), generator=generator)
+        strings, lengths = draw_strings(size, length, self.symbols, generator)
         return question_and_answer(strings, strings, lengths, length, self.symbols)

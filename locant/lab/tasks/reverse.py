@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import torch
 
-from locant.lab.tasks.base import Batch, at_least, draw, most_frequent_symbol, question_and_answer, string_lengths
+from locant.lab.tasks.base import Batch, at_least, draw_strings, most_frequent_symbol, question_and_answer
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,6 @@ class Reverse:
         return most_frequent_symbol(length, self.symbols)
 
     def batch(self, size: int, length: int, generator: torch.Generator) -> Batch:
-        choices = string_lengths(length)
-        lengths = draw(choices, size, generator)
-        strings = torch.randint(self.symbols, (size, choices[-1]), generator=generator)
-        backwards = lengths[:, None] - 1 - torch.arange(choices[-1])
+        strings, lengths = draw_strings(size, length, self.symbols, generator)
+        backwards = lengths[:, None] - 1 - torch.arange(strings.shape[1])
         return question_and_answer(strings, strings.gather(1, backwards.clamp(min=0)), lengths, length, self.symbols)

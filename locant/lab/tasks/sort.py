@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import torch
 
-from locant.lab.tasks.base import Batch, at_least, draw, question_and_answer, string_lengths
+from locant.lab.tasks.base import Batch, at_least, draw_strings, question_and_answer, string_lengths
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,8 @@ class Sort:
         return sum(_expected_right(count, self.symbols) for count in lengths) / sum(lengths)
 
     def batch(self, size: int, length: int, generator: torch.Generator) -> Batch:
-        choices = string_lengths(length)
-        lengths = draw(choices, size, generator)
-        strings = torch.randint(self.symbols, (size, choices[-1]), generator=generator)
-        unused = torch.arange(choices[-1]) >= lengths[:, None]
+        strings, lengths = draw_strings(size, length, self.symbols, generator)
+        unused = torch.arange(strings.shape[1]) >= lengths[:, None]
         answers = strings.masked_fill(unused, self.symbols).sort(dim=1).values
         return question_and_answer(strings, answers, lengths, length, self.symbols)
 

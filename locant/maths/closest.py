@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from locant.xray.moments import Moments, blocks, moments
+from locant.maths.blocks import blocks
 
 TILE = 1024  # rows by rows of one tile of pairs
 CHUNK = 1024  # pairs compared at full width at once
@@ -143,22 +143,22 @@ def _chunks(
         yield kept[some][:count], lower[some][:count]
 
 
-def closest_pair(table: Tensor, known: Moments | None = None, *, apart: int = 0, work: int = WORK) -> Closest:
+def closest_pair(table: Tensor, mean: Tensor, directions: Tensor, *, apart: int = 0, work: int = WORK) -> Closest:
     """min over i < j, j - i > apart, of |x_i - x_j|, certified.
 
-    Pairs are compared in the first m principal directions and by the length of the rest, which is never more than the
-    distance; those that may still be the closest are compared in full. m is chosen for the least work. Beyond `work`
-    multiply-adds at full width the rest is passed over, and `bound` says what it might hide.
+    Pairs are compared in the first m `directions` (d, d, columns) from `mean` (d,) and by the length of the rest, which
+    is never more than the distance; those that may still be the closest are compared in full. m is chosen for the least
+    work. Beyond `work` multiply-adds at full width the rest is passed over, and `bound` says what it might hide.
+    Any orthonormal directions give the right answer; the table's principal ones, largest first, give it soonest.
 
     Raises:
         ValueError: for a table without a pair of rows that far apart.
     """
     if len(table) < apart + 2:
         raise ValueError(f"expected at least {apart + 2} rows, was: {len(table)}")
-    known = moments(table) if known is None else known
     value, pair, evaluated = _start(table, apart)
-    search, each = Search(value, pair, work, evaluated), GATHERED * known.width
-    shortened = sketch(table, known.mean, known.directions[:, : _sketch_width(table, known, value, work)])
+    search, each = Search(value, pair, work, evaluated), GATHERED * len(mean)
+    shortened = sketch(table, mean, directions[:, : _sketch_width(table, directions, value, work)])
     for i, j, lower in pairs_within(
         shortened, search, lambda: min(search.value, search.missed), each=each, apart=apart
     ):
@@ -189,18 +189,18 @@ def _start(table: Tensor, apart: int) -> tuple[float, tuple[int, int], int]:
     return exact, (i, j), len(chosen) * (len(table) - 1)
 
 
-def _sketch_width(table: Tensor, known: Moments, distance: float, work: int) -> int:
+def _sketch_width(table: Tensor, directions: Tensor, distance: float, work: int) -> int:
     """The m for which sketching all pairs and comparing what remains takes the fewest multiply-adds, by a sample."""
-    generator = torch.Generator().manual_seed(0)
+    generator, width = torch.Generator().manual_seed(0), len(directions)
     pairs = torch.randint(len(table), (2, 4096), generator=generator)
     pairs = pairs[:, pairs[0] != pairs[1]]
-    step, parts = max(1, (1 << 22) // known.width), []
+    step, parts = max(1, (1 << 22) // width), []
     for some in pairs.T.split(step):
-        difference = (table[some[:, 0]].double() - table[some[:, 1]].double()) @ known.directions
+        difference = (table[some[:, 0]].double() - table[some[:, 1]].double()) @ directions
         parts.append(difference.square().cumsum(1) < distance**2)
-    within = torch.cat(parts).double().mean(0) if pairs.numel() else torch.zeros(known.width)
-    widths = torch.arange(1, known.width + 1)
-    cost = widths.clamp(min=32) + 2 * GATHERED * known.width * within
+    within = torch.cat(parts).double().mean(0) if pairs.numel() else torch.zeros(width)
+    widths = torch.arange(1, width + 1)
+    cost = widths.clamp(min=32) + 2 * GATHERED * width * within
     most = max(16, SKETCHED * work * 2 // len(table) ** 2)
     allowed = cost[:most]  # of those that cost about as little the longest, as it has the best bound
     return int((allowed <= 1.01 * allowed.min()).nonzero()[-1]) + 1

@@ -1,0 +1,1 @@
+"""What several packages compute with; it needs none of them."""
