@@ -37,8 +37,13 @@ class Reading(nn.Module):
         """known: ``W_z z`` as ``[out]``, if it was computed before."""
         if z is None or self.beside is None or known is not None:
             return F.linear(x, self.weight, known)
+        shared = F.linear(z, self.beside)
         # In place, as nothing else has seen the product yet: a second tensor of that size costs more than the sum.
-        return F.linear(x, self.weight).add_(F.linear(z, self.beside))
+        if not eager() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return F.linear(x, self.weight).add_(shared)
+        # Spread over the batch first, the product comes on top of it: one pass less.
+        out = shared.expand(*x.shape[:-1], -1).reshape(-1, shared.shape[-1])
+        return out.addmm_(x.flatten(0, -2), self.weight.mT).view(*x.shape[:-1], -1)
 
 
 class Attention(nn.Module):
