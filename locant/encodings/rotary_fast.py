@@ -30,22 +30,31 @@ def ready(cos: Tensor, sin: Tensor, layout: str) -> tuple[Tensor, ...]:
 def small(q: Tensor, k: Tensor, factors: tuple[Tensor, ...]) -> tuple[Tensor, Tensor] | None:
     """``turned`` of few queries and keys at the same positions, if that needs no gradient: a token of decoding.
 
-    Three calls each, two of them views that have no gradient, as one token costs what the calls do. None where these
-    do not serve.
+    One token costs what the calls do, so that queries and keys are laid side by side and turned there at once. None
+    where this does not serve.
     """
-    first = factors[0]
-    if q.numel() >= LEAST or q.shape != k.shape or q.dtype != k.dtype:
+    first, shape = factors[0], q.shape
+    if len(shape) != 4 or shape != k.shape or q.dtype is not k.dtype or q.numel() >= LEAST:
         return None
     if torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or first.requires_grad):
         return None
-    if len(factors) == 2:
-        if q.shape[-1] != first.shape[-1] or q.dtype != first.dtype:
-            return None
-        second, middle = factors[1], q.shape[-1] // 2
-        return (q * first).addcmul_(q.roll(middle, -1), second), (k * first).addcmul_(k.roll(middle, -1), second)
-    if q.shape[-1] != 2 * first.shape[-1] or COMPLEX.get(q.dtype) != first.dtype or not (_complex(q) and _complex(k)):
+    batch, heads, time, width = shape
+    rows, shared, times, columns = first.shape
+    if shared != 1 or rows > batch or times > time:
         return None
-    return (q.view(first.dtype) * first).view(q.dtype), (k.view(first.dtype) * first).view(k.dtype)
+    if len(factors) == 2:
+        if columns != width or q.dtype is not first.dtype:
+            return None
+        both = torch.cat((q, k), 1)
+        swapped = both.roll(width // 2, -1)
+        both.mul_(first).addcmul_(swapped, factors[1])
+    else:
+        if 2 * columns != width or COMPLEX.get(q.dtype) is not first.dtype:
+            return None
+        both = torch.cat((q, k), 1)
+        both.view(first.dtype).mul_(first)
+    turned_q, turned_k = both.split_with_sizes((heads, heads), 1)
+    return turned_q, turned_k
 
 
 def turned(x: Tensor, cos: Tensor, sin: Tensor, factors: tuple[Tensor, ...], layout: str) -> Tensor | None:
