@@ -183,28 +183,44 @@ class _Blocks(Function):
 
 
 def _in_blocks(x: Tensor, cos: Tensor, sin: Tensor, layout: str) -> Tensor:
-    half, out = layout == "half", torch.empty_like(x)
-    factors = [torch.cat([cos, cos], dim=-1), sin] if half else [torch.complex(cos, sin)]
-    factors = [factor.expand(*x.shape[:-1], -1) for factor in factors]  # views: nothing is written
+    """Where heads lie inside, a block is copied first and then worked on: a copy alone reads across values and keys at
+    the speed of memory."""
+    out, scratch = torch.empty_like(x), _Scratch()
+    narrow, inside = x.dtype != cos.dtype, _heads_inside(x)
+    factors = [factor.expand(*x.shape[:-1], -1) for factor in ready(cos, sin, layout)]  # views: nothing is written
     for at in _blocks(x):
-        wide, there = x[at].to(cos.dtype), [factor[at] for factor in factors]
-        if not half:
-            torch.view_as_complex(wide.unflatten(-1, (-1, 2))).mul_(there[0])
-            out[at] = wide
-        elif out.dtype == wide.dtype:
-            _half(wide, there, out[at])
-        else:
-            out[at] = _half(wide, there, torch.empty_like(wide))
+        block, source = out[at], x[at]
+        if narrow and inside:
+            source = block.copy_(source)
+        wide = (scratch.like(block, "wide", cos.dtype) if narrow else block).copy_(source)
+        _turn(wide, [factor[at] for factor in factors], scratch)
+        if narrow:
+            block.copy_(wide)
     return out
 
 
-def _half(x: Tensor, factors: list[Tensor], out: Tensor) -> Tensor:
-    cos, sin = factors
-    torch.mul(x, cos, out=out)
-    (first, second), (turned_first, turned_second) = x.chunk(2, dim=-1), out.chunk(2, dim=-1)
-    turned_first.addcmul_(second, sin, value=-1)
-    turned_second.addcmul_(first, sin)
-    return out
+def _turn(x: Tensor, factors: list[Tensor], scratch: "_Scratch") -> None:
+    """Rotates in place, with what ``ready`` gives."""
+    if len(factors) == 1:
+        torch.view_as_complex(x.unflatten(-1, (-1, 2))).mul_(factors[0])
+        return
+    swapped, (first, second) = scratch.like(x, "swapped", x.dtype), x.chunk(2, dim=-1)
+    for half, other in zip(swapped.chunk(2, dim=-1), (second, first), strict=True):  # faster than a concatenation
+        half.copy_(other)
+    x.mul_(factors[0]).addcmul_(swapped, factors[1])
+
+
+class _Scratch:
+    """Memory that blocks of one shape share, so that it stays in the cache."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Tensor] = {}
+
+    def like(self, block: Tensor, name: str, dtype: torch.dtype) -> Tensor:
+        """Memory of the block's shape and order, with whatever is in it."""
+        if name not in self.kept or self.kept[name].shape != block.shape:
+            self.kept[name] = torch.empty_like(block, dtype=dtype)
+        return self.kept[name]
 
 
 def _blocks(x: Tensor) -> Iterator[tuple[slice, slice, slice]]:
