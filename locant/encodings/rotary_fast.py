@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 
 from locant.encodings.once import once
 
@@ -49,7 +49,9 @@ def small(q: Tensor, k: Tensor, factors: tuple[Tensor, ...]) -> tuple[Tensor, Te
         swapped = both.roll(width // 2, -1)
         both.mul_(first).addcmul_(swapped, factors[1])
     else:
-        if 2 * columns != width or COMPLEX.get(q.dtype) is not first.dtype:
+        # A view of another dtype loses derivatives in forward mode. Where torch does not tell of it, the plain way.
+        forward = getattr(forward_ad, "_current_level", 0) >= 0
+        if forward or 2 * columns != width or COMPLEX.get(q.dtype) is not first.dtype:
             return None
         both = torch.cat((q, k), 1)
         both.view(first.dtype).mul_(first)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import noise
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from locant.encodings import Rotary, contiguous, rotary_fast
 from locant.encodings.rotary import angles, turn, turn_plainly, waves
@@ -124,6 +125,20 @@ def test_a_token_that_needs_a_gradient_has_one(layout: str) -> None:
     wanted = noise(2, 2, 1, 8, seed=4)
     for one, other in zip(*(torch.autograd.grad(y, (q, k), wanted) for y in (turned, plain)), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
+)  # torch's own, for forward mode
+@pytest.mark.parametrize("layout", ["half", "interleaved"])
+def test_a_token_has_its_derivative_in_forward_mode(layout: str) -> None:
+    """The rotation is linear: the derivative along a direction is the direction, rotated."""
+    rotary, positions = Rotary(8, layout=layout), torch.tensor([[5]])
+    q, k, direction = noise(3, 1, 2, 1, 8)
+    with forward_ad.dual_level():
+        turned, _ = rotary.qk(forward_ad.make_dual(q, direction), k, positions, positions)
+        tangent = forward_ad.unpack_dual(turned).tangent
+    torch.testing.assert_close(tangent, rotary.qk(direction, k, positions, positions)[0])
 
 
 @pytest.mark.parametrize("layout", ["half", "interleaved"])
