@@ -4,8 +4,7 @@ Encodings stay pure: they remember nothing and only say what a result follows fr
 results, in a ``Memo`` of its own. Without one, in a compiled graph and inside of ``torch.func``, all is computed anew.
 """
 
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -31,8 +30,8 @@ class Memo:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[Hashable, tuple[tuple[Tensor, ...], Any]] = {}
-        self._asked: set[Hashable] = set()
+        self._kept: dict[Hashable, list[Any]] = {}  # sources, result, and the last pass that asked for it
+        self._pass = 0
 
     def __reduce__(self) -> tuple[type["Memo"], tuple[()]]:
         return Memo, ()
@@ -40,25 +39,36 @@ class Memo:
     def __len__(self) -> int:
         return len(self._kept)
 
-    @contextmanager
-    def open(self) -> Iterator[None]:
+    def open(self) -> "_Opening":
         """Inside, ``once`` asks this memo. At the end, what was not asked for is dropped."""
-        token, self._asked = _open.set(self), set()
-        try:
-            yield
-        finally:
-            _open.reset(token)
-            kept = list(self._kept.items())  # at once: another thread may use the same model
-            self._kept = {key: value for key, value in kept if key in self._asked}
+        return _Opening(self)
 
     def result(self, key: Hashable, make: Callable[[], Result], sources: tuple[Tensor, ...]) -> Result:
         """The result kept under ``key`` for these very tensors, unchanged since; else a new one."""
-        self._asked.add(key)
         kept = self._kept.get(key)
         if kept is None:
-            kept = self._kept[key] = sources, make()  # holding the sources keeps their ids from being used again
+            # Holding the sources keeps their ids from being used again.
+            kept = self._kept[key] = [sources, make(), 0]
+        kept[2] = self._pass
         result: Result = kept[1]
         return result
+
+
+class _Opening:
+    """A ``with`` of its own: a generator takes twice as long, and decoding opens one for every token."""
+
+    def __init__(self, memo: Memo) -> None:
+        self.memo = memo
+
+    def __enter__(self) -> None:
+        self.memo._pass += 1
+        self.token = _open.set(self.memo)
+
+    def __exit__(self, *error: object) -> None:
+        _open.reset(self.token)
+        memo = self.memo
+        kept = list(memo._kept.items())  # at once: another thread may use the same model
+        memo._kept = {key: value for key, value in kept if value[2] == memo._pass}
 
 
 _open: ContextVar[Memo | None] = ContextVar("open memo", default=None)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 
 from locant.encodings.once import once
 
@@ -30,22 +30,33 @@ def ready(cos: Tensor, sin: Tensor, layout: str) -> tuple[Tensor, ...]:
 def small(q: Tensor, k: Tensor, factors: tuple[Tensor, ...]) -> tuple[Tensor, Tensor] | None:
     """``turned`` of few queries and keys at the same positions, if that needs no gradient: a token of decoding.
 
-    Three calls each, two of them views that have no gradient, as one token costs what the calls do. None where these
-    do not serve.
+    One token costs what the calls do, so that queries and keys are laid side by side and turned there at once. None
+    where this does not serve.
     """
-    first = factors[0]
-    if q.numel() >= LEAST or q.shape != k.shape or q.dtype != k.dtype:
+    first, shape = factors[0], q.shape
+    if len(shape) != 4 or shape != k.shape or q.dtype is not k.dtype or q.numel() >= LEAST:
         return None
     if torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or first.requires_grad):
         return None
-    if len(factors) == 2:
-        if q.shape[-1] != first.shape[-1] or q.dtype != first.dtype:
-            return None
-        second, middle = factors[1], q.shape[-1] // 2
-        return (q * first).addcmul_(q.roll(middle, -1), second), (k * first).addcmul_(k.roll(middle, -1), second)
-    if q.shape[-1] != 2 * first.shape[-1] or COMPLEX.get(q.dtype) != first.dtype or not (_complex(q) and _complex(k)):
+    batch, heads, time, width = shape
+    rows, shared, times, columns = first.shape
+    if shared != 1 or rows > batch or times > time:
         return None
-    return (q.view(first.dtype) * first).view(q.dtype), (k.view(first.dtype) * first).view(k.dtype)
+    if len(factors) == 2:
+        if columns != width or q.dtype is not first.dtype:
+            return None
+        both = torch.cat((q, k), 1)
+        swapped = both.roll(width // 2, -1)
+        both.mul_(first).addcmul_(swapped, factors[1])
+    else:
+        # A view of another dtype loses derivatives in forward mode. Where torch does not tell of it, the plain way.
+        forward = getattr(forward_ad, "_current_level", 0) >= 0
+        if forward or 2 * columns != width or COMPLEX.get(q.dtype) is not first.dtype:
+            return None
+        both = torch.cat((q, k), 1)
+        both.view(first.dtype).mul_(first)
+    turned_q, turned_k = both.split_with_sizes((heads, heads), 1)
+    return turned_q, turned_k
 
 
 def turned(x: Tensor, cos: Tensor, sin: Tensor, factors: tuple[Tensor, ...], layout: str) -> Tensor | None:
@@ -174,28 +185,44 @@ class _Blocks(Function):
 
 
 def _in_blocks(x: Tensor, cos: Tensor, sin: Tensor, layout: str) -> Tensor:
-    half, out = layout == "half", torch.empty_like(x)
-    factors = [torch.cat([cos, cos], dim=-1), sin] if half else [torch.complex(cos, sin)]
-    factors = [factor.expand(*x.shape[:-1], -1) for factor in factors]  # views: nothing is written
+    """Where heads lie inside, a block is copied first and then worked on: a copy alone reads across values and keys at
+    the speed of memory."""
+    out, scratch = torch.empty_like(x), _Scratch()
+    narrow, inside = x.dtype != cos.dtype, _heads_inside(x)
+    factors = [factor.expand(*x.shape[:-1], -1) for factor in ready(cos, sin, layout)]  # views: nothing is written
     for at in _blocks(x):
-        wide, there = x[at].to(cos.dtype), [factor[at] for factor in factors]
-        if not half:
-            torch.view_as_complex(wide.unflatten(-1, (-1, 2))).mul_(there[0])
-            out[at] = wide
-        elif out.dtype == wide.dtype:
-            _half(wide, there, out[at])
-        else:
-            out[at] = _half(wide, there, torch.empty_like(wide))
+        block, source = out[at], x[at]
+        if narrow and inside:
+            source = block.copy_(source)
+        wide = (scratch.like(block, "wide", cos.dtype) if narrow else block).copy_(source)
+        _turn(wide, [factor[at] for factor in factors], scratch)
+        if narrow:
+            block.copy_(wide)
     return out
 
 
-def _half(x: Tensor, factors: list[Tensor], out: Tensor) -> Tensor:
-    cos, sin = factors
-    torch.mul(x, cos, out=out)
-    (first, second), (turned_first, turned_second) = x.chunk(2, dim=-1), out.chunk(2, dim=-1)
-    turned_first.addcmul_(second, sin, value=-1)
-    turned_second.addcmul_(first, sin)
-    return out
+def _turn(x: Tensor, factors: list[Tensor], scratch: "_Scratch") -> None:
+    """Rotates in place, with what ``ready`` gives."""
+    if len(factors) == 1:
+        torch.view_as_complex(x.unflatten(-1, (-1, 2))).mul_(factors[0])
+        return
+    swapped, (first, second) = scratch.like(x, "swapped", x.dtype), x.chunk(2, dim=-1)
+    for half, other in zip(swapped.chunk(2, dim=-1), (second, first), strict=True):  # faster than a concatenation
+        half.copy_(other)
+    x.mul_(factors[0]).addcmul_(swapped, factors[1])
+
+
+class _Scratch:
+    """Memory that blocks of one shape share, so that it stays in the cache."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Tensor] = {}
+
+    def like(self, block: Tensor, name: str, dtype: torch.dtype) -> Tensor:
+        """Memory of the block's shape and order, with whatever is in it."""
+        if name not in self.kept or self.kept[name].shape != block.shape:
+            self.kept[name] = torch.empty_like(block, dtype=dtype)
+        return self.kept[name]
 
 
 def _blocks(x: Tensor) -> Iterator[tuple[slice, slice, slice]]:

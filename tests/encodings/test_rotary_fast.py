@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import noise
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from locant.encodings import Rotary, contiguous, rotary_fast
-from locant.encodings.rotary import turn, turn_plainly, waves
+from locant.encodings.rotary import angles, turn, turn_plainly, waves
 
 CLOSE = {torch.float32: 1e-5, torch.float64: 1e-13, torch.bfloat16: 0.04, torch.float16: 0.005}
 
@@ -94,6 +95,50 @@ def test_one_token_is_rotated_as_many_are(layout: str) -> None:
             alone = rotary.qk(q[:, :, t : t + 1], k[:, :, t : t + 1], place, place)
             for one, all_of_them in zip(alone, together, strict=True):
                 torch.testing.assert_close(one, all_of_them[:, :, t : t + 1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["half", "interleaved"])
+@pytest.mark.parametrize("order", ["own", "shared", "odd"])
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("key_heads", [4, 2])
+def test_a_token_of_any_kind(layout: str, order: str, rows: int, key_heads: int) -> None:
+    """Views of one projection, positions of every row, fewer keys than queries: values are the plain ones."""
+    rotary, positions = Rotary(8, layout=layout), torch.tensor([[900], [7], [0]])[:rows]
+    q, k = lying(order, 3, 4, 1, 8), lying(order, 3, 4, 1, 8)[:, :key_heads] + 1.0
+    before = q.clone(), k.clone()
+    cos, sin = waves(angles(positions, rotary.frequencies()).unsqueeze(-3))
+    with torch.no_grad():
+        found = rotary.qk(q, k, positions, positions)
+    for one, x, was in zip(found, (q, k), before, strict=True):
+        torch.testing.assert_close(one, turn_plainly(x, cos, sin, layout=layout), rtol=1e-5, atol=1e-6)
+        assert one.shape == x.shape
+        assert torch.equal(x, was)
+
+
+@pytest.mark.parametrize("layout", ["half", "interleaved"])
+def test_a_token_that_needs_a_gradient_has_one(layout: str) -> None:
+    rotary, positions = Rotary(8, layout=layout), torch.tensor([[5]])
+    q, k = noise(2, 1, 2, 1, 8).requires_grad_().unbind()
+    turned = torch.cat(rotary.qk(q, k, positions, positions))
+    cos, sin = waves(angles(positions, rotary.frequencies()).unsqueeze(-3))
+    plain = torch.cat([turn_plainly(x, cos, sin, layout=layout) for x in (q, k)])
+    wanted = noise(2, 2, 1, 8, seed=4)
+    for one, other in zip(*(torch.autograd.grad(y, (q, k), wanted) for y in (turned, plain)), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
+)  # torch's own, for forward mode
+@pytest.mark.parametrize("layout", ["half", "interleaved"])
+def test_a_token_has_its_derivative_in_forward_mode(layout: str) -> None:
+    """The rotation is linear: the derivative along a direction is the direction, rotated."""
+    rotary, positions = Rotary(8, layout=layout), torch.tensor([[5]])
+    q, k, direction = noise(3, 1, 2, 1, 8)
+    with forward_ad.dual_level():
+        turned, _ = rotary.qk(forward_ad.make_dual(q, direction), k, positions, positions)
+        tangent = forward_ad.unpack_dual(turned).tangent
+    torch.testing.assert_close(tangent, rotary.qk(direction, k, positions, positions)[0])
 
 
 @pytest.mark.parametrize("layout", ["half", "interleaved"])
