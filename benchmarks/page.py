@@ -47,9 +47,10 @@ def machine() -> str:
     """The processor, its cores, and the versions."""
     name = platform.processor() or platform.machine()
     try:
-        info = Path("/proc/cpuinfo").read_text()
-        name = next(line.split(": ")[1] for line in info.splitlines() if line.startswith("model name"))
-    except (OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+        told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+        name = f"{told['model name']} (family {told['cpu family']}, model {told['model']})"  # one name, many processors
+    except (OSError, KeyError):
         pass
     return f"{name}, {torch.get_num_threads()} threads; Python {platform.python_version()}, torch {torch.__version__}"
 

@@ -23,7 +23,7 @@ from locant.model import tiles
 
 __all__ = ["Choices", "Shape", "describe", "probe"]
 
-VERSION = 2  # part of the cache key: raise it when the same machine would be measured otherwise
+VERSION = 3  # part of the cache key: raise it when the same machine would be measured otherwise
 STEP_SECONDS = 0.15
 PRODUCT_SECONDS = 0.02
 STEPS = 4  # whose page faults are counted
@@ -79,12 +79,15 @@ def measure(shape: Shape) -> Measured:
 
 
 def _allocator_ratio(shape: Shape, call: Call) -> float | None:
-    """Time of a step with raised thresholds over time without, from the page faults of a step and what one costs.
+    """Time of a step with raised thresholds over time without. call: the short step.
 
-    There is no way back from raised thresholds, so another process tells the cost. Blocks too large for glibc to adapt
-    to are faulted in at every use, which the short step does not show: for those it is the time to fill them.
+    There is no way back from raised thresholds, so another process tells what is lost without: the time to fault in
+    the blocks that a layer holds at once. How many of them a step faults in depends on what else there is in the heap;
+    it was found between two and five blocks a layer in large steps, so those of one layer are charged to it. A step
+    that need not be made short is asked for its page faults itself. Of blocks too large for glibc to adapt to every
+    use is faulted in, and it is the time to fill them.
     """
-    filling = allocator.measure(shape.block)
+    filling, short = allocator.measure(shape.block), shortened(shape)
     if filling is None:
         return None
     if shape.block > allocator.ALWAYS_MAPPED:
@@ -92,8 +95,10 @@ def _allocator_ratio(shape: Shape, call: Call) -> float | None:
     began, before = clock(), allocator.page_faults()
     for _ in range(STEPS):
         call()
-    spent, faults = max(clock() - began, 1e-9), allocator.page_faults() - before
-    return max(0.0, 1 - faults * filling.seconds_per_fault / spent)
+    spent, faults = max(clock() - began, 1e-9) / STEPS, (allocator.page_faults() - before) / STEPS
+    if short == shape:
+        return max(0.0, 1 - faults * filling.seconds_per_fault / spent)
+    return max(0.0, 1 - (filling.plain - filling.raised) / (spent * shape.flops / short.flops))
 
 
 def _calls(shape: Shape, kind: str, attentions: tuple[str, ...]) -> dict[str, Call]:

@@ -1,7 +1,7 @@
 """The small training steps that the probe times: our own decoder at the run's shape, made short."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,6 +35,12 @@ class Shape:
         return 4 * self.batch * self.heads * self.context**2
 
     @property
+    def flops(self) -> float:
+        """Of a training step of one layer and the head."""
+        weights = 12 * self.width**2 + 2 * self.width * self.context + self.width * self.vocabulary
+        return 6.0 * weights * self.batch * self.context
+
+    @property
     def block(self) -> int:
         """Bytes of the largest activation: the hidden layer of the MLP, or the logits."""
         return 4 * self.batch * self.context * max(4 * self.width, self.vocabulary)
@@ -42,17 +48,13 @@ class Shape:
 
 def shortened(shape: Shape) -> Shape:
     """The shape with fewer windows per batch, and then fewer heads, so that one layer's step is small."""
-    heads, head_width = shape.heads, shape.width // shape.heads
-
-    def flops(heads: int, batch: int) -> float:
-        width = heads * head_width
-        per_token = 6 * (12 * width * width + 2 * width * shape.context + width * shape.vocabulary)
-        return float(per_token) * batch * shape.context
-
-    batch = max(1, min(shape.batch, int(SMALL_STEP / flops(heads, 1))))
-    while heads > 1 and flops(heads, batch) > 3 * SMALL_STEP:
-        heads = (heads + 1) // 2
-    return Shape(heads * head_width, heads, shape.context, batch, shape.vocabulary)
+    head_width = shape.width // shape.heads
+    one = replace(shape, batch=1)
+    short = replace(shape, batch=max(1, min(shape.batch, int(SMALL_STEP / one.flops))))
+    while short.heads > 1 and short.flops > 3 * SMALL_STEP:
+        heads = (short.heads + 1) // 2
+        short = replace(short, heads=heads, width=heads * head_width)
+    return short
 
 
 def step(shape: Shape, kind: str, attention: str, precision: str) -> Callable[[], float]:

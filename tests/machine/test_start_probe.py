@@ -191,9 +191,12 @@ def test_the_allocator_is_measured_in_another_process(block):
             assert found.faults > 0 < found.seconds_per_fault
 
 
-@pytest.mark.parametrize(("faults", "batch", "ratio"), [(0, 1, 1.0), (100, 1, 0.5), (1000, 1, 0.0), (0, 9_000, 0.25)])
+@pytest.mark.parametrize(
+    ("faults", "batch", "ratio"), [(0, 1, 1.0), (100, 1, 0.5), (1000, 1, 0.0), (0, 64, 1 - 3 / 6.4), (0, 9_000, 0.25)]
+)
 def test_page_faults_are_weighed_against_the_step(monkeypatch, faults, batch, ratio):
-    """A second per step and a two-hundredth per fault; and blocks so large that every use faults them in."""
+    """A second per step and a two-hundredth per fault; steps that were made short; and blocks so large that every use
+    faults them in."""
     seen = iter([0, 4 * faults])
     now = iter([0.0, 4.0])
     monkeypatch.setattr(allocator, "measure", lambda block: allocator.Filling(4.0, 1.0, 600))
