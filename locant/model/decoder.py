@@ -42,8 +42,9 @@ class Reading(nn.Module):
         if not eager() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             return F.linear(x, self.weight).add_(shared)
         # Spread over the batch first, the product comes on top of it: one pass less.
-        out = shared.expand(*x.shape[:-1], -1).contiguous()
-        return out.flatten(0, -2).addmm_(x.flatten(0, -2), self.weight.mT).view_as(out)
+        # Not in a view of what was spread, whose gradient would be copied.
+        out = shared.expand(*x.shape[:-1], -1).reshape(-1, shared.shape[-1]).contiguous()
+        return out.addmm_(x.flatten(0, -2), self.weight.mT).view(*x.shape[:-1], -1)
 
 
 class Attention(nn.Module):
