@@ -1,8 +1,10 @@
 """Runs the benchmarks and writes what they print to docs/performance.md: python benchmarks/page.py [SCRIPT ...]
 
 A page is written only if every script ran to its end; goals that were missed stand there like those that were met.
+With SCRIPTs, their parts of the page are made anew and the others stay, which the same machine must have written.
 """
 
+import os
 import platform
 import re
 import subprocess
@@ -52,7 +54,7 @@ def machine() -> str:
         name = f"{told['model name']} (family {told['cpu family']}, model {told['model']})"  # one name, many processors
     except (OSError, KeyError):
         pass
-    return f"{name}, {torch.get_num_threads()} threads; Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{name}, {os.cpu_count()} cores; Python {platform.python_version()}, torch {torch.__version__}"
 
 
 def goals(outputs: dict[str, str]) -> list[str]:
@@ -70,9 +72,18 @@ def page(outputs: dict[str, str]) -> str:
     return "".join(parts)
 
 
+def kept(text: str) -> dict[str, str]:
+    """What the scripts printed, from a page. Raises ValueError if another machine wrote it."""
+    if f"Machine: {machine()}.\n" not in text:
+        raise ValueError(f"expected a page of this machine ({machine()}), was: another one's; run all scripts")
+    return dict(re.findall(r"^## `python benchmarks/(.+?)`\n\n```text\n(.*?)\n```$", text, re.MULTILINE | re.DOTALL))
+
+
 if __name__ == "__main__":
-    chosen = tuple(sys.argv[1:]) or SCRIPTS
-    made = page({script: output_of(script) for script in chosen})
-    if chosen == SCRIPTS:
-        PAGE.write_text(made, encoding="utf-8")
-        print(PAGE)
+    chosen = tuple(sys.argv[1:])
+    before = kept(PAGE.read_text(encoding="utf-8")) if chosen else {}
+    made = before | {script: output_of(script) for script in chosen or SCRIPTS}
+    if made.keys() != set(SCRIPTS):
+        raise ValueError(f"expected {', '.join(SCRIPTS)}, was: {', '.join(made)}")
+    PAGE.write_text(page({script: made[script] for script in SCRIPTS}), encoding="utf-8")
+    print(PAGE)
