@@ -174,8 +174,7 @@ class Rotary(PositionalEncoding):
         return self._turn(q, *there), self._turn(k, *self._waves(k_positions))
 
     def _waves(self, positions: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        # From where torch keeps the table: asking two modules for their attributes takes as long as a rotation's call.
-        frequencies: Tensor = self._modules["frequencies"]._buffers["table"]  # type: ignore[union-attr, assignment]
+        frequencies = self.frequencies.table
 
         def made() -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
             cos, sin = waves(angles(positions, frequencies).unsqueeze(-3), self.attention_factor)
