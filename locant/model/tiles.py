@@ -20,7 +20,7 @@ from locant.model.fused import plain
 LEAST = 128  # queries from which it is faster than the fused kernel
 BLOCK = 64  # queries at a time
 NUMBERS = 2**18  # of scores in a tile: 1 MiB of float32, the second cache of one core
-MOST = 64 << 20  # bytes that a layer may keep
+MOST = 32 << 20  # bytes that a layer may keep
 
 
 def pays(q: Tensor, k: Tensor) -> bool:
