@@ -67,8 +67,7 @@ def blocks(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read:
     if read is not None or not _serve(pairs, see, mod):
         return sdpa(pairs, v, see, mod.encoding.score_mod(pairs) if isinstance(mod, Later) else mod, read)
     if not isinstance(mod, Later):
-        row = q.new_zeros(1, time, dtype=torch.promote_types(q.dtype, torch.float32))
-        return _computed(pairs, v, of_band(row))
+        return _computed(pairs, v, of_band(q.new_zeros(1, time)))
     learns = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in mod.encoding.parameters())
     if mod.encoding.by_distance:
         if learns and time >= LEARNED and (row := mod.row()).requires_grad:

@@ -40,8 +40,8 @@ def kept(q: Tensor) -> int:
 def tiled(q: Tensor, k: Tensor, v: Tensor, masks: Masks, scale: float, row: Tensor | None = None) -> Tensor:
     """``softmax(scale q k' + mask) v``, ``[batch, head, time, width]``, in the type of ``q``.
 
-    masks: for blocks of ``BLOCK`` queries, of at least float32; one head's may serve all.  row: of a band, ``[head,
-    key]``, that the masks are made of, if it is to have a gradient.
+    masks: for blocks of ``BLOCK`` queries; one head's may serve all. Of at least float32, unless there is nothing in
+    them but 0 and -inf.  row: of a band, ``[head, key]``, that they are made of, if it is to have a gradient.
     Products are of the type of ``q`` and plain, sums and the softmax of float32.
     """
     result: Tensor = _Tiled.apply(q, k, v, row, masks, scale)
