@@ -64,10 +64,13 @@ class _Tiled(Function):
                 if keep:
                     weights.append(q.new_empty(batch, heads, stop - start, stop))
                 for tile in _tiles(batch, heads, (stop - start) * stop):
-                    some = _weights(q[tile][:, :, start:stop], k[tile][:, :, :stop], _of(mask, tile), scale)
+                    scores = _scores(q[tile][:, :, start:stop], k[tile][:, :, :stop], _of(mask, tile), scale)
+                    some = weights[-1][tile] if keep else torch.empty_like(scores, dtype=q.dtype)
+                    if scores.dtype == some.dtype:
+                        torch.softmax(scores, -1, out=some)
+                    else:
+                        some.copy_(scores.softmax(-1))
                     out[tile][:, :, start:stop] = _times(some, v[tile][:, :, :stop])
-                    if keep:
-                        weights[-1][tile] = some
         ctx.save_for_backward(q, k, v, row, out, *weights)
         ctx.masks, ctx.scale = masks, scale
         return out
@@ -107,12 +110,10 @@ def _times(a: Tensor, b: Tensor) -> Tensor:
     return torch.bmm(a.flatten(0, 1), b.flatten(0, 1)).unflatten(0, a.shape[:2])
 
 
-def _weights(q: Tensor, k: Tensor, mask: Tensor, scale: float) -> Tensor:
+def _scores(q: Tensor, k: Tensor, mask: Tensor, scale: float) -> Tensor:
     if q.dtype == mask.dtype and mask.shape[0] == 1:
-        scores = torch.baddbmm(mask, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=scale).unflatten(0, q.shape[:2])
-    else:
-        scores = torch.add(mask, _times(q, k.mT), alpha=scale)
-    return scores.softmax(-1).to(q.dtype)
+        return torch.baddbmm(mask, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=scale).unflatten(0, q.shape[:2])
+    return torch.add(mask, _times(q, k.mT), alpha=scale)
 
 
 def _gradients(q: Tensor, k: Tensor, v: Tensor, row: Tensor | None, out: Tensor, weights: list[Tensor],
