@@ -15,7 +15,7 @@ from torch.autograd import Function, forward_ad
 from locant.encodings.once import once
 
 BLOCK = 2**18  # numbers in a block: 1 MiB of float32, the second cache of one core
-NARROW = 32  # columns of a head up to which blocks do not pay: half a head at a time is too little work
+NARROW = 16  # columns of a head up to which blocks do not pay: half a head at a time is too little work
 COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 LEAST = 2**16  # numbers below which blocks do not pay: fewer calls do
 
