@@ -1,22 +1,17 @@
 """The arithmetic of a run: settings of torch's that are global, held for as long as the run computes."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
+
+from locant.model.fused import multiplying
 
 MATMUL = {"plain": "highest", "medium": "medium"}
 
 
-@contextmanager
-def products(gemm: str) -> Iterator[None]:
+def products(gemm: str) -> AbstractContextManager[None]:
     """How float32 matrices are multiplied inside: ``"plain"`` or ``"medium"``."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(MATMUL[gemm])
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+    return multiplying(MATMUL[gemm])
 
 
 def narrowed(precision: str, device: str = "cpu") -> AbstractContextManager[object]:

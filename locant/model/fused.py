@@ -19,10 +19,10 @@ NARROW = 128  # queries and keys from which products of bfloat16 pay inside the 
 
 
 @contextmanager
-def plain() -> Iterator[None]:
-    """Inside, products of float32 are what they are unless PyTorch is allowed something else."""
+def multiplying(precision: str = "highest") -> Iterator[None]:
+    """Inside, products of float32 have the precision of PyTorch's name; by default they have ``"highest"``."""
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    torch.set_float32_matmul_precision(precision)
     try:
         yield
     finally:
@@ -56,7 +56,7 @@ def _plainly(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool,
     """The kernel, forward and backward, with plain products where others were allowed."""
     if torch.get_float32_matmul_precision() == "highest":
         return _kernel(q, k, v, mask, causal, scale)
-    with plain():
+    with multiplying():
         out = _kernel(q, k, v, mask, causal, scale)
     if out.grad_fn is not None:
         allowed = _Allowed()

@@ -15,7 +15,7 @@ from torch.autograd import Function
 from locant.encodings.pairwise import exact
 from locant.model.bands import Masks, band, from_band, spans, whole
 from locant.model.blockwise import again
-from locant.model.fused import plain
+from locant.model.fused import multiplying
 
 LEAST = 128  # queries from which it is faster than the fused kernel
 BLOCK = 64  # queries at a time
@@ -58,7 +58,7 @@ class _Tiled(Function):
         batch, heads, time, _ = q.shape
         out = v.new_empty(batch, time, heads, v.shape[-1]).transpose(1, 2)  # as the next projection reads it
         weights, keep = [], any(ctx.needs_input_grad)
-        with exact(q), plain():
+        with exact(q), multiplying():
             for start, stop in spans(time, BLOCK):
                 mask = masks(start, stop)
                 if keep:
@@ -78,7 +78,7 @@ class _Tiled(Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, row, out, *weights = ctx.saved_tensors
-        with exact(q), plain():
+        with exact(q), multiplying():
             if torch.is_grad_enabled():
                 time = q.shape[-2]
                 mask = whole(ctx.masks, time, BLOCK) if row is None else band(row, time)
