@@ -4,7 +4,6 @@ A page is written only if every script ran to its end; goals that were missed st
 With SCRIPTs, their parts of the page are made anew and the others stay, which the same machine must have written.
 """
 
-import os
 import platform
 import re
 import subprocess
@@ -12,6 +11,9 @@ import sys
 from pathlib import Path
 
 import torch
+
+from locant.machine.cores import cores
+from locant.machine.probe import processor
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "performance.md"
@@ -47,14 +49,7 @@ def output_of(script: str) -> str:
 
 def machine() -> str:
     """The processor, its cores, and the versions."""
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
-        told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-        name = f"{told['model name']} (family {told['cpu family']}, model {told['model']})"  # one name, many processors
-    except (OSError, KeyError):
-        pass
-    return f"{name}, {os.cpu_count()} cores; Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{processor()}, {cores()} cores; Python {platform.python_version()}, torch {torch.__version__}"
 
 
 def goals(outputs: dict[str, str]) -> list[str]:

@@ -54,7 +54,13 @@ def probe(shape: Shape | None = None, *, forced: Mapping[str, Any] | None = None
 
 def machine(shape: Shape) -> dict[str, Any]:
     """What the figures depend on."""
-    return {"cpu": _cpu(), "cores": cores(), "torch": torch.__version__, "version": VERSION, "shape": asdict(shape)}
+    return {
+        "cpu": processor(),
+        "cores": cores(),
+        "torch": torch.__version__,
+        "version": VERSION,
+        "shape": asdict(shape),
+    }
 
 
 def measure(shape: Shape) -> Measured:
@@ -139,7 +145,7 @@ def _confirmed(times: dict[str, dict[str, float]],
     return times
 
 
-def _cpu() -> str:
+def processor() -> str:
     """The processor by name and number: virtual machines like to leave out half of either."""
     try:
         text = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
