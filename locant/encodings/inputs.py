@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from locant.encodings.base import PositionalEncoding
 from locant.encodings.codes import INITIAL_STD, Code, draw_normal
+from locant.encodings.native import functions as kernels
 from locant.encodings.once import eager
 
 
@@ -48,8 +49,10 @@ class Add(PositionalEncoding):
 
     def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
         check_width(table, self.code.width)
-        x = F.embedding(tokens, table)
         code = scaled(self.code(positions), self.scale).to(table.dtype)
+        if (found := kernels.looked_up(table, tokens, code, concatenate=False)) is not None:
+            return found
+        x = F.embedding(tokens, table)
         return x.add_(code) if eager() and not torch.is_grad_enabled() else x + code
 
 
@@ -129,11 +132,14 @@ class Concat(PositionalEncoding):
     def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
         if torch.is_grad_enabled() or not eager():
             return self.embed(F.embedding(tokens, table), positions)
+        code = scaled(self.code(positions), self.scale).to(table.dtype)
+        if (found := kernels.looked_up(table, tokens, code, concatenate=True)) is not None:
+            return found
         width = table.shape[-1]
         out = table.new_empty(*tokens.shape, width + self.code.width)
         # Rows of the table go straight to where they stay; a concatenation would move them once more.
         torch.index_select(table, 0, tokens.reshape(-1), out=out.flatten(0, -2)[:, :width])
-        out[..., width:] = scaled(self.code(positions), self.scale)
+        out[..., width:] = code
         return out
 
 

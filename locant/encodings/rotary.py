@@ -10,6 +10,8 @@ from locant.encodings.axes import on_axes, one_axis
 from locant.encodings.base import PositionalEncoding
 from locant.encodings.derived import Derived
 from locant.encodings.frequencies import constant, geometric
+from locant.encodings.native import functions as kernels
+from locant.encodings.native import library
 from locant.encodings.once import eager, once
 
 LAYOUTS = ("half", "interleaved")
@@ -169,18 +171,27 @@ class Rotary(PositionalEncoding):
     def qk(self, q: Tensor, k: Tensor, q_positions: Tensor, k_positions: Tensor) -> tuple[Tensor, Tensor]:
         there = self._waves(q_positions)
         if k_positions is q_positions:
-            both = rotary_fast.small(q, k, there[2]) if there[2] else None
-            return both if both is not None else (self._turn(q, *there), self._turn(k, *there))
+            return self._both(q, k, *there)
         return self._turn(q, *there), self._turn(k, *self._waves(k_positions))
+
+    def _both(
+        self, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, factors: tuple[Tensor, ...]
+    ) -> tuple[Tensor, Tensor]:
+        found = rotary_fast.small(q, k, factors) if factors else kernels.turned(cos, sin, self.layout, q, k)
+        if found is None:
+            return self._turn(q, cos, sin, factors), self._turn(k, cos, sin, factors)
+        first, second = found
+        return first, second
 
     def _waves(self, positions: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         frequencies = self.frequencies.table
 
         def made() -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
             cos, sin = waves(angles(positions, frequencies).unsqueeze(-3), self.attention_factor)
-            return cos, sin, rotary_fast.ready(cos, sin, self.layout) if eager() else ()
+            return cos, sin, rotary_fast.ready(cos, sin, self.layout) if slow and eager() else ()
 
-        return once((self, self.attention_factor, self.layout), made, positions, frequencies)
+        slow = library() is None
+        return once((self, self.attention_factor, self.layout, slow), made, positions, frequencies)
 
     def _turn(self, x: Tensor, cos: Tensor, sin: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
         return turn(x, cos, sin, layout=self.layout, side=self.side, factors=factors)

@@ -1,4 +1,6 @@
-"""The fast way to rotate pairs of columns, eagerly. The plain way, which it equals, is ``rotary.turn_plainly``.
+"""The fast way to rotate pairs of columns with PyTorch's operations. The plain one is ``rotary.turn_plainly``.
+
+Where there are compiled kernels (``native``), they do it.
 
 Interleaved pairs are complex numbers in memory, so one multiplication does it. Halves have no such operation; they, and
 numbers of fewer bits, which have to be widened first, are rotated in blocks that stay in a core's cache.
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function, forward_ad
 
+from locant.encodings.native import functions as kernels
 from locant.encodings.once import once
 
 BLOCK = 2**18  # numbers in a block: 1 MiB of float32, the second cache of one core
@@ -64,6 +67,8 @@ def turned(x: Tensor, cos: Tensor, sin: Tensor, factors: tuple[Tensor, ...], lay
 
     cos, sin: ``[..., time, pair]``.  factors: those of ``ready`` if they are at hand, or none.
     """
+    if not factors and (found := kernels.turned(cos, sin, layout, x)) is not None:
+        return found[0]
     interleaved = layout == "interleaved"
     if interleaved and not _complex(x):
         return None

@@ -20,7 +20,7 @@ from locant.lab.settings import Settings
 from locant.lab.settle import Settled, settle
 from locant.lab.store import RunFolder, write_json, write_tensors
 from locant.lab.train import Training
-from locant.machine.arithmetic import products
+from locant.machine.arithmetic import computing
 
 TUNING_SEED = 1_000_000  # learning rates are chosen on a seed that no comparison uses
 TIMED_STEPS = 8
@@ -178,7 +178,7 @@ def _time(run: Run, experiment: Experiment, out: Path, extra: dict[str, Builder]
     torch.set_num_threads(run.threads)  # as the workers train
     try:
         training = Training(run, experiment.problem, RunFolder(out, run), extra)
-        with products(run.gemm):
+        with computing(run.gemm, run.kernels):
             training.step()  # the first step allocates
             started = time.perf_counter()
             for _ in range(TIMED_STEPS - 1):

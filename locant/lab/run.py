@@ -9,7 +9,8 @@ NUMERICS = 3
 """Raised, with a line in the changelog, whenever the same run would give another number."""
 
 
-LATER: dict[str, Any] = {"precision": "fp32", "gemm": "plain", "threads": 1, "stacking": "alone"}
+LATER: dict[str, Any] = {"precision": "fp32", "gemm": "plain", "threads": 1, "stacking": "alone",
+                         "kernels": "torch"}  # fmt: skip
 """Fields that the first version of ``Run`` did not have, and what it did."""
 
 
@@ -21,6 +22,7 @@ class Run:
     task with its options. width: of the residual stream; columns: of position, where the expression leaves it open.
     part: ``"test"``, or ``"dev"`` for runs that choose a learning rate. attention, precision, gemm, threads: the
     arithmetic, whose last digits differ. stacking: ``"alone"``, or ``"stacked"`` with the other seeds in one program.
+    kernels: ``"torch"``, or ``"native"`` for those that are compiled here.
     """
 
     encoding: str
@@ -47,6 +49,7 @@ class Run:
     gemm: str = "plain"
     threads: int = 1
     stacking: str = "alone"
+    kernels: str = "torch"
 
     @property
     def id(self) -> str:

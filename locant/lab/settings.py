@@ -66,11 +66,13 @@ class Settings:
     """How often each run keeps its weights for `locant xray`: 0 never, 1 at the end, more: also on the way."""
     attention: Literal["auto", "fused", "dense", "sdpa", "blocks"] = "auto"
     """How attention is computed. fused: where the encoding allows it; auto: fused, or dense where that was measured to
-    be faster. This and the next three are kept for a folder of results once it has been begun."""
+    be faster. This and the next four are kept for a folder of results once it has been begun."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Of matrix products. auto: fp32; `locant bench --probe` says whether bf16 would pay."""
     gemm: Literal["auto", "plain", "medium"] = "auto"
     """How fp32 products are computed. auto: medium where that was measured to be faster and as exact."""
+    kernels: Literal["auto", "native", "torch"] = "auto"
+    """What computes rotations and attention. native: compiled here. auto: native unless it is slower."""
     threads: int = 0
     """Of each process that trains. Default: one."""
     stack: bool = False

@@ -12,7 +12,7 @@ from locant.lab.run import Run
 from locant.lab.stack import LARGEST, Stack, checkpoint
 from locant.lab.store import RunFolder, write_json
 from locant.lab.train import Training, finish
-from locant.machine.arithmetic import products
+from locant.machine.arithmetic import computing
 
 
 def groups(out: Path, runs: Sequence[Run]) -> list[list[Run]]:
@@ -58,7 +58,7 @@ def train_together(runs: Sequence[Run], problem: Problem, out: Path, *,
     for member in members:
         member.begin(snapshots)
     saved, steps = time.monotonic(), stack.run.steps
-    with products(stack.run.gemm):
+    with computing(stack.run.gemm, stack.run.kernels):
         while stack.done < steps:
             losses = _step(stack)
             progress(stack.done, losses)

@@ -15,7 +15,7 @@ from locant.lab.evaluate import by_length, measure
 from locant.lab.problems import Problem
 from locant.lab.run import LATER, Run
 from locant.lab.store import RunFolder, write_json, write_tensors
-from locant.machine.arithmetic import narrowed, products
+from locant.machine.arithmetic import computing, narrowed
 from locant.model import Decoder
 
 BETAS = (0.9, 0.98)
@@ -139,7 +139,7 @@ def train(run: Run, problem: Problem, out: Path, *, progress: Progress = lambda 
     training.resume()
     training.begin(snapshots)
     saved = time.monotonic()
-    with products(run.gemm):
+    with computing(run.gemm, run.kernels):
         while training.done < run.steps:
             loss = training.step()
             progress(training.done, loss)

@@ -1,9 +1,11 @@
 """The arithmetic of a run: settings of torch's that are global, held for as long as the run computes."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
+from locant.encodings import native
 from locant.model.fused import multiplying
 
 MATMUL = {"plain": "highest", "medium": "medium"}
@@ -12,6 +14,16 @@ MATMUL = {"plain": "highest", "medium": "medium"}
 def products(gemm: str) -> AbstractContextManager[None]:
     """How float32 matrices are multiplied inside: ``"plain"`` or ``"medium"``."""
     return multiplying(MATMUL[gemm])
+
+
+@contextmanager
+def computing(gemm: str, kernels: str) -> Iterator[None]:
+    """``products``, and which kernels compute: ``"native"``, those that are compiled here, or ``"torch"``.
+
+    Raises ValueError for native kernels that cannot be had, with the reason.
+    """
+    with native.kernels(kernels), products(gemm):
+        yield
 
 
 def narrowed(precision: str, device: str = "cpu") -> AbstractContextManager[object]:

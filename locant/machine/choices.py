@@ -9,16 +9,18 @@ VALUES = {
     "attention": ("fused", "dense", "sdpa", "blocks"),
     "gemm": ("plain", "medium"),
     "allocator": ("plain", "raised"),
+    "kernels": ("torch", "native"),
 }
-NUMERIC = ("precision", "attention", "gemm", "threads")
+NUMERIC = ("precision", "attention", "gemm", "kernels", "threads")
 """The choices that change the last digits of results."""
-PLAIN = {"precision": "fp32", "attention": "fused", "gemm": "plain", "allocator": "plain"}
+PLAIN = {"precision": "fp32", "attention": "fused", "gemm": "plain", "allocator": "plain", "kernels": "torch"}
 """What PyTorch does when nobody interferes."""
 
 ATTENTION_MARGIN = 1.05
 GEMM_MARGIN = 1.05
 ALLOCATOR_MARGIN = 1.05
 WORST = 1.05  # no kind of encoding may become slower than that
+NATIVE_MARGIN = 1.03  # kernels that save time in decoding and evaluation, too, are taken up to there
 FP32_ERROR = 5e-6  # relative to the largest element; bf16 has some 4e-3
 
 
@@ -29,13 +31,15 @@ class Measured:
     times: CPU time of a small training step by ``attention/precision``, for scores without and with a bias; empty if
     nothing was timed. medium: of a projection's products where ``medium`` is allowed, with as many tokens as a step
     has; None if not timed. errors: of a product, by arithmetic, relative to its largest element. allocator: with
-    raised thresholds, or None where there are none to raise. machine: what it was measured on. seconds: that it took.
+    raised thresholds, or None where there are none to raise. native: of a step with compiled kernels; None if there are
+    none. machine: what it was measured on. seconds: that it took.
     """
 
     times: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     medium: float | None = None
     errors: Mapping[str, float] = field(default_factory=dict)
     allocator: float | None = None
+    native: float | None = None
     machine: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -46,7 +50,7 @@ class Choices:
 
     attention: ``"fused"`` where the encoding allows it, ``"dense"``; ``"sdpa"`` or ``"blocks"``, that one or nothing.
     gemm: ``"medium"`` is PyTorch's name for leave to compute float32 products another way.
-    allocator: ``"raised"`` keeps freed memory.
+    allocator: ``"raised"`` keeps freed memory. kernels: ``"native"`` are compiled here (``encodings.native``).
     workers: processes of ``threads`` threads each.
     """
 
@@ -54,6 +58,7 @@ class Choices:
     attention: str
     gemm: str
     allocator: str
+    kernels: str
     workers: int
     threads: int
     why: Mapping[str, str]
@@ -80,6 +85,8 @@ def decide(measured: Measured, cores: int, forced: Mapping[str, Any] | None = No
     raised = measured.allocator
     if "allocator" not in forced and raised is not None and raised <= 1 / ALLOCATOR_MARGIN:
         taken["allocator"] = "raised"
+    if "kernels" not in forced and use_native(measured.native):
+        taken["kernels"] = "native"
     threads = forced.get("threads", 1)
     workers = forced.get("workers", max(1, cores // threads))
     told = {
@@ -87,10 +94,16 @@ def decide(measured: Measured, cores: int, forced: Mapping[str, Any] | None = No
         "attention": _attention(measured, taken["precision"]),
         "gemm": _gemm(measured),
         "allocator": "not measured" if raised is None else f"raised takes {raised:.2f} of the time of plain",
+        "kernels": _kernels(measured),
         "threads": "processes of one thread train more than one process of several",
         "workers": f"{cores} cores of {threads} thread{'s' if threads > 1 else ''} a process",
     }  # fmt: skip
     return Choices(**taken | {"workers": workers, "threads": threads}, why=told | why, measured=measured)
+
+
+def use_native(ratio: float | None) -> bool:
+    """Whether compiled kernels are taken where a training step with them takes ``ratio`` of the time."""
+    return ratio is not None and ratio < NATIVE_MARGIN
 
 
 def _check(forced: Mapping[str, Any]) -> None:
@@ -149,6 +162,12 @@ def _gemm(measured: Measured) -> str:
     if measured.medium is None:
         return error
     return f"medium takes {measured.medium:.2f} of the time of plain in projections; {error}"
+
+
+def _kernels(measured: Measured) -> str:
+    if measured.native is None:
+        return measured.machine.get("kernels", "not measured")
+    return f"native takes {measured.native:.2f} of the time of torch in a step"
 
 
 def describe(choices: Choices) -> list[tuple[str, str, str]]:

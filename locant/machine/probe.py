@@ -9,23 +9,26 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from locant.encodings import native
 from locant.machine import allocator
-from locant.machine.choices import Choices, Measured, decide, describe
+from locant.machine.choices import Choices, Measured, decide, describe, use_native
 from locant.machine.cores import cores
 from locant.machine.steps import KINDS, LARGEST_GRID, PRECISIONS, Shape, product_errors, projection, shortened, step
 from locant.machine.timing import Call, clock, relative_times
-from locant.model import tiles
+from locant.model import compiled, tiles
 
 __all__ = ["Choices", "Shape", "describe", "probe"]
 
-VERSION = 3  # part of the cache key: raise it when the same machine would be measured otherwise
+VERSION = 4  # part of the cache key: raise it when the same machine would be measured otherwise
 STEP_SECONDS = 0.15
 PRODUCT_SECONDS = 0.02
+KERNEL_SECONDS = 0.03  # for each kind of scores
 STEPS = 4  # whose page faults are counted
 
 
@@ -42,12 +45,15 @@ def probe(shape: Shape | None = None, *, forced: Mapping[str, Any] | None = None
     decide(Measured(), 1, forced)  # refuses before anything is measured
     if forced.get("allocator") == "raised" and not allocator.available():
         raise ValueError("expected the allocator plain where the C library is not glibc, was: raised")
-    if {"attention", "gemm", "allocator"} <= forced.keys():
+    if forced.get("kernels") == "native" and not native.available():
+        raise ValueError(f"expected the kernels torch ({native.why().partition(': ')[2]}), was: native")
+    if {"attention", "gemm", "allocator", "kernels"} <= forced.keys():
         return decide(Measured(machine=machine(shape)), cores(), forced)
-    path = (cache or _cache_folder()) / f"probe-{_key(shape)}.json"
+    wanted = forced.get("kernels")
+    path = (cache or _cache_folder()) / f"probe-{_key(shape, wanted)}.json"
     measured = None if fresh else _read(path)
     if measured is None:
-        measured = measure(shape)
+        measured = measure(shape, wanted)
         _write(path, measured)
     return decide(measured, cores(), forced)
 
@@ -63,25 +69,45 @@ def machine(shape: Shape) -> dict[str, Any]:
     }
 
 
-def measure(shape: Shape) -> Measured:
-    """Times everything, on one thread."""
+def measure(shape: Shape, kernels: str | None = None) -> Measured:
+    """Times everything, on one thread.  kernels: that will compute, if it is not to be found out."""
     started, threads, told = time.perf_counter(), torch.get_num_threads(), machine(shape)
     torch.set_num_threads(1)
     try:
         attentions: tuple[str, ...] = ("fused",)
-        if shape.context >= tiles.LEAST:
-            told["left_out"] = f"from {tiles.LEAST} tokens fused does what dense would, for half of the pairs"
+        ratio = _native(shape) if kernels is None and native.available() else None
+        told["kernels"] = native.why().partition(": ")[2]
+        used = kernels or ("native" if use_native(ratio) else "torch")
+        least = compiled.LEAST if used == "native" else tiles.LEAST
+        if shape.context >= least:
+            told["left_out"] = f"from {least} tokens fused does what dense would, for half of the pairs"
         elif shape.grid > LARGEST_GRID:
             told["left_out"] = f"dense would hold {shape.grid >> 20} MiB of scores per layer"
         else:
             attentions = ("fused", "dense")
-        calls = {kind: _calls(shortened(shape), kind, attentions) for kind in KINDS}
-        times = _confirmed(_step_times(calls, calls["causal"]), calls)
-        medium = _medium(shape)
-        ratio = _allocator_ratio(shape, calls["causal"]["fused/fp32"])
+        with native.kernels(used):
+            calls = {kind: _calls(shortened(shape), kind, attentions) for kind in KINDS}
+            times = _confirmed(_step_times(calls, calls["causal"]), calls)
+            medium = _medium(shape)
+            raised = _allocator_ratio(shape, calls["causal"]["fused/fp32"])
     finally:
         torch.set_num_threads(threads)
-    return Measured(times, medium, product_errors(), ratio, told, time.perf_counter() - started)
+    return Measured(times, medium, product_errors(), raised, ratio, told, time.perf_counter() - started)
+
+
+def _native(shape: Shape) -> float:
+    """Time of a step with compiled kernels over one without: the mean of the kinds."""
+    found = []
+    for kind in KINDS:
+        call = step(shortened(shape), kind, "fused", "fp32")
+        calls = {way: partial(_with, way, call) for way in native.WAYS}
+        found.append(relative_times(calls, "torch", KERNEL_SECONDS)["native"])
+    return sum(found) / len(found)
+
+
+def _with(way: str, call: Call) -> object:
+    with native.kernels(way):
+        return call()
 
 
 def _allocator_ratio(shape: Shape, call: Call) -> float | None:
@@ -160,8 +186,10 @@ def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "locant"
 
 
-def _key(shape: Shape) -> str:
-    return hashlib.sha256(json.dumps(machine(shape), sort_keys=True).encode()).hexdigest()[:16]
+def _key(shape: Shape, kernels: str | None) -> str:
+    """Of the file of the figures. Where kernels are compiled anew, or a compiler has come, they are measured anew."""
+    told = {**machine(shape), "kernels": kernels, "native": native.why()}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _read(path: Path) -> Measured | None:

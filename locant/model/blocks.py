@@ -13,6 +13,7 @@ from torch import Tensor
 from locant.encodings.base import Pairs, PositionalEncoding, ScoreMod
 from locant.encodings.once import eager, once
 from locant.encodings.pairwise import added
+from locant.model import compiled
 from locant.model.attend import Read, Visibility, flex, sdpa
 from locant.model.bands import Masks, of_band, of_parts
 from locant.model.blockwise import by_distance, by_position, fused
@@ -64,12 +65,16 @@ def blocks(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read:
     q, k, time = pairs.q, pairs.k, pairs.q.shape[-2]
     if q.is_cuda and isinstance(mod, Later) and eager() and trusted(q.device):
         return flex(pairs, v, see, mod.encoding.score_mod(pairs), read)
-    if read is not None or not _serve(pairs, see, mod):
+    if read is not None or not _serve(pairs, v, see, mod):
         return sdpa(pairs, v, see, mod.encoding.score_mod(pairs) if isinstance(mod, Later) else mod, read)
     if not isinstance(mod, Later):
+        if compiled.pays(q, k, v, adds=False):
+            return compiled.attention(q, k, v, None, pairs.scale)
         return _computed(pairs, v, of_band(q.new_zeros(1, time)))
     learns = torch.is_grad_enabled() and any(parameter.requires_grad for parameter in mod.encoding.parameters())
     if mod.encoding.by_distance:
+        if compiled.pays(q, k, v, adds=True):
+            return compiled.attention(q, k, v, _row_once(mod), pairs.scale)
         if learns and time >= LEARNED and (row := mod.row()).requires_grad:
             if pays(q, k):
                 return tiled(q, k, v, of_band(row.detach()), pairs.scale, row)
@@ -85,24 +90,30 @@ def _computed(pairs: Pairs, v: Tensor, masks: Masks) -> Tensor:
     return tiled(q, k, v, masks, pairs.scale) if pays(q, k) else fused(q, k, v, masks, pairs.scale)
 
 
-def _band_once(mod: Later) -> Masks:
-    """Masks of scores of distance, made once for a set of positions if nothing in the encoding learns."""
+def _row_once(mod: Later) -> Tensor:
+    """The row of scores of distance, made once for a set of positions if nothing in the encoding learns."""
     encoding, q = mod.encoding, mod.pairs.q
     if next(encoding.parameters(), None) is not None:
-        return of_band(mod.row())
+        return mod.row()
     # With all that the formula could read, so that an encoding whose settings are changed is another one.
     settings = [(name, value) for module in encoding.modules() for name, value in vars(module).items()
                 if isinstance(value, int | float | str | None)]  # fmt: skip
-    key = ("band", encoding, q.shape[1], q.dtype, *settings)
-    return once(key, lambda: of_band(mod.row()), mod.pairs.k_positions, *encoding.buffers())
+    key = ("row", encoding, q.shape[1], q.dtype, *settings)
+    return once(key, mod.row, mod.pairs.k_positions, *encoding.buffers())
 
 
-def _serve(pairs: Pairs, see: Visibility, mod: ScoreMod | None) -> bool:
+def _band_once(mod: Later) -> Masks:
+    """Masks of scores of distance, made once like their row."""
+    row = _row_once(mod)
+    return once("band", lambda: of_band(row), row)
+
+
+def _serve(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None) -> bool:
     q, k, time = pairs.q, pairs.k, pairs.q.shape[-2]
     if not (see.causal and see.mask is None and q.device.type == "cpu" and q.shape == k.shape and eager()):
         return False
     if mod is None:
-        return LEAST <= time < MOST or pays(q, k)
+        return compiled.pays(q, k, v, adds=False) or LEAST <= time < MOST or pays(q, k)
     here, there = pairs.q_positions, pairs.k_positions
     if not isinstance(mod, Later) or here.ndim != 2 or here.shape[0] > 1:
         return False

@@ -94,7 +94,7 @@ def test_blocks_equal_what_is_written_out(kind: str, sizes: tuple[int, int, int,
     pairs, v = pairs_of(*sizes, dtype, start=start, shared=shared)
     with pytest.MonkeyPatch.context() as patch:
         small_blocks(patch, *tuning, tile=tile)
-        assert blocks._serve(pairs, SEE, blocks.Later(encoding, pairs) if kind != "none" else None)
+        assert blocks._serve(pairs, v, SEE, blocks.Later(encoding, pairs) if kind != "none" else None)
         found = results(blocks.blocks, pairs, v, encoding)
     tolerance = {torch.float32: 2e-5, torch.float64: 1e-11, torch.bfloat16: 0.1}[dtype]
     if kind in ("t5", "fire") and dtype == torch.float64:
@@ -203,7 +203,7 @@ def test_it_gives_way_to_documents_and_caches(monkeypatch: pytest.MonkeyPatch) -
     pairs, v = pairs_of(1, 2, 9, 4)
     documents = packed([[4, 5]]).documents
     see = visibility(9, 9, documents, documents, v.device)
-    assert not blocks._serve(pairs, see, None)
+    assert not blocks._serve(pairs, v, see, None)
     same(blocks.blocks(pairs, v, see, blocks.Later(encoding, pairs)), sdpa(pairs, v, see, encoding.score_mod(pairs)))
     later = pairs._replace(q=pairs.q[:, :, 6:], q_positions=pairs.q_positions[:, 6:])
     see = visibility(3, 9, None, None, v.device)

@@ -1,0 +1,85 @@
+"""Rotations and look-ups in C, where the machine has a compiler: one pass over memory each, at the speed of a copy.
+
+They give what the plain way gives, to the last bit. Without a compiler, on other devices, in compiled graphs and where
+a frequency learns, PyTorch's operations do the same. ``kernels`` and the
+variable ``LOCANT_KERNELS`` choose; ``why`` says what is used, and the reason.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+from locant.encodings.native import build
+from locant.encodings.native.build import Library
+from locant.encodings.native.check import wrong
+
+WAYS = ("native", "torch")
+VARIABLE = "LOCANT_KERNELS"
+
+
+def _checked(way: str, what: str = "the kernels") -> str:
+    if way not in WAYS:
+        raise ValueError(f"expected {what} native or torch, was: {way}")
+    return way
+
+
+_state = {"way": _checked(os.environ.get(VARIABLE) or "native", VARIABLE)}
+
+
+@lru_cache
+def _loaded() -> tuple[Library | None, str]:
+    """The library and how it was made, or None and the reason."""
+    try:
+        library = build.load()
+    except OSError as error:
+        return None, str(error)
+    reason = wrong(library)
+    return (library, "compiled here") if reason is None else (None, reason)
+
+
+def library() -> Library | None:
+    """The compiled kernels, or None where they are not to be used or cannot be had."""
+    if _state["way"] != "native":
+        return None
+    return _loaded()[0]
+
+
+def compiled() -> Library:
+    """The compiled kernels, whatever is to be used: for the gradient of what they have computed.
+
+    Raises RuntimeError if they cannot be had.
+    """
+    found, reason = _loaded()
+    if found is None:
+        raise RuntimeError(f"expected compiled kernels, was: none, as {reason}")
+    return found
+
+
+def why() -> str:
+    """What is used, and the reason: one line."""
+    if _state["way"] != "native":
+        return "torch: asked for"
+    found, reason = _loaded()
+    return f"torch: {reason}" if found is None else f"native: {reason}"
+
+
+def available() -> bool:
+    """Whether the kernels can be had; compiles them if that was not tried before."""
+    return _loaded()[0] is not None
+
+
+@contextmanager
+def kernels(way: str) -> Iterator[None]:
+    """Inside, ``"native"`` takes the kernels where they serve, and ``"torch"`` does without. For the whole process.
+
+    Raises ValueError for another word, and for ``"native"`` if the kernels cannot be had, with the reason.
+    """
+    if _checked(way) == "native" and not available():
+        raise ValueError(f"expected the kernels torch, as {_loaded()[1]}, was: native")
+    before = _state["way"]
+    _state["way"] = way
+    try:
+        yield
+    finally:
+        _state["way"] = before

@@ -1,0 +1,99 @@
+"""The kernels with their gradients, and where they serve: on a processor, for what lies close together in memory."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function, forward_ad
+
+from locant.encodings import native
+from locant.encodings.native.calls import KINDS, added, beside, rotated
+from locant.encodings.once import eager
+
+PLAIN = (Tensor, nn.Parameter)  # of other kinds of tensors, memory is not what they show
+
+
+def turned(cos: Tensor, sin: Tensor, layout: str, *xs: Tensor) -> tuple[Tensor, ...] | None:
+    """Each of ``xs`` ``[batch, head, time, 2 * pair]`` rotated, or None where the kernels do not serve.
+
+    cos, sin: ``[batch or 1, head or 1, time or 1, pair]``, float32, or float64 for what is float64.
+    """
+    if native.library() is None or not eager() or not all(_serves(x, cos, sin) for x in xs):
+        return None
+    needed = torch.is_grad_enabled() and any(x.requires_grad for x in xs)
+    if not needed and getattr(forward_ad, "_current_level", 0) < 0:  # where torch does not tell, all that is there
+        return _call(cos, sin, layout, 1, xs)
+    result: tuple[Tensor, ...] = _Turned.apply(cos, sin, layout, 1, *xs)
+    return result
+
+
+def _serves(x: Tensor, cos: Tensor, sin: Tensor) -> bool:
+    if type(x) not in PLAIN or type(cos) not in PLAIN or x.dtype not in KINDS or x.ndim != 4 or cos.ndim != 4:
+        return False
+    if torch.is_grad_enabled() and (cos.requires_grad or sin.requires_grad):
+        return False
+    if cos.dtype is not (torch.float64 if x.dtype is torch.float64 else torch.float32):
+        return False
+    if x.device.type != "cpu" or cos.device.type != "cpu" or x.stride(3) != 1 or x.numel() == 0:
+        return False
+    (batch, heads, time, columns), (rows, shared, times, pairs) = x.shape, cos.shape
+    broadcast = rows in (1, batch) and shared in (1, heads) and times in (1, time)
+    return broadcast and columns == 2 * pairs and cos.stride(3) == 1 and sin.stride() == cos.stride()
+
+
+def _call(cos: Tensor, sin: Tensor, layout: str, sign: int, xs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The kernel on all of them, two at a time where they are alike."""
+    library = native.compiled()
+    if len(xs) == 2 and xs[0].shape == xs[1].shape and xs[0].stride() == xs[1].stride() and xs[0].dtype is xs[1].dtype:
+        return rotated(library, cos, sin, layout, sign, *xs)
+    return tuple(each for x in xs for each in rotated(library, cos, sin, layout, sign, x))
+
+
+class _Turned(Function):
+    """Linear in what it rotates; its gradient is the rotation by the negative angle."""
+
+    @staticmethod
+    def forward(ctx: Any, cos: Tensor, sin: Tensor, layout: str, sign: int, *xs: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(cos, sin)
+        ctx.save_for_forward(cos, sin)
+        ctx.layout, ctx.sign = layout, sign
+        return _call(cos, sin, layout, sign, xs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, None, None, *_again(ctx, -ctx.sign, gradients)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> tuple[Tensor, ...]:
+        return _again(ctx, ctx.sign, tangents[4:])
+
+
+def _again(ctx: Any, sign: int, xs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The rotation of gradients or tangents, which may lie in memory as they like."""
+    cos, sin = ctx.saved_tensors
+    close = tuple(x if x.stride(3) == 1 else x.contiguous() for x in xs)
+    if torch.is_grad_enabled():
+        result: tuple[Tensor, ...] = _Turned.apply(cos, sin, ctx.layout, sign, *close)
+        return result
+    return _call(cos, sin, ctx.layout, sign, close)
+
+
+def looked_up(table: Tensor, ids: Tensor, code: Tensor, *, concatenate: bool) -> Tensor | None:
+    """Rows of ``table`` ``[rows, width]``, with the code ``[batch or 1, time, columns]`` of their positions.
+
+    ids: ``[batch, time]``. concatenate: the code stands behind the row; else it is added to it. Without gradients.
+    None where the kernels are not there or do not serve, or an id is not in the table.
+    """
+    library = native.library()
+    if library is None or torch.is_grad_enabled() or not eager() or ids.numel() == 0:
+        return None
+    tensors = table, ids, code
+    if any(type(x) not in PLAIN or x.device.type != "cpu" or not x.is_contiguous() for x in tensors):
+        return None
+    if ids.ndim != 2 or ids.dtype is not torch.int64 or code.dtype is not table.dtype or code.ndim != 3:
+        return None
+    if code.shape[1] != ids.shape[1] or code.shape[0] not in (1, ids.shape[0]):
+        return None
+    if concatenate:
+        return beside(library, table, ids, code)
+    return added(library, table, ids, code) if table.dtype is torch.float32 else None

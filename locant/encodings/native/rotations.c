@@ -1,0 +1,123 @@
+/* Rotations, and looking tokens up together with their positions: one pass over memory each.
+
+   Every product and sum is rounded by itself, as the plain way rounds them (built without contraction), so results are
+   those of the plain way to the last bit. Strides and sizes are in numbers, not in bytes. */
+
+#include <stdint.h>
+#include <string.h>
+
+enum { BATCH, HEADS, TIME, PAIRS, X = 4, Y = 7, TABLE = 10, PLUS = 13, MINUS, THREADS };
+
+static inline float widened(uint16_t number) {
+    uint32_t bits = (uint32_t)number << 16;
+    float wide;
+    memcpy(&wide, &bits, 4);
+    return wide;
+}
+
+/* To the nearest, ties to even. What is no number stays none: here it has no bits in its lower half that could carry
+   into the sign, as it was widened or came of arithmetic. */
+static inline uint16_t narrowed(float wide) {
+    uint32_t bits;
+    memcpy(&bits, &wide, 4);
+    return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+#define SAME(number) (number)
+#define INLINE static inline __attribute__((always_inline))
+
+/* One token of one head. plus, minus: 1 and -1, or the other way round for the negative angle. That one is the opposite
+   of the other is kept from the compiler: GCC 12 would turn the difference and the sum of neighbours into one operation
+   that does not round its products. */
+#define ROW(NAME, NUMBER, WIDE, UP, DOWN)                                                                              \
+    INLINE void half_##NAME(const NUMBER *restrict x, NUMBER *restrict y, const WIDE *restrict cosine,                 \
+                            const WIDE *restrict sine, int64_t pairs, WIDE plus, WIDE minus) {                         \
+        for (int64_t i = 0; i < pairs; i++) {                                                                          \
+            WIDE one = UP(x[i]), other = UP(x[pairs + i]);                                                             \
+            y[i] = DOWN(one * cosine[i] + other * (minus * sine[i]));                                                  \
+            y[pairs + i] = DOWN(other * cosine[i] + one * (plus * sine[i]));                                           \
+        }                                                                                                              \
+    }                                                                                                                  \
+    INLINE void interleaved_##NAME(const NUMBER *restrict x, NUMBER *restrict y, const WIDE *restrict cosine,          \
+                                   const WIDE *restrict sine, int64_t pairs, WIDE plus, WIDE minus) {                  \
+        for (int64_t i = 0; i < pairs; i++) {                                                                          \
+            WIDE one = UP(x[2 * i]), other = UP(x[2 * i + 1]);                                                         \
+            y[2 * i] = DOWN(one * cosine[i] + other * (minus * sine[i]));                                              \
+            y[2 * i + 1] = DOWN(other * cosine[i] + one * (plus * sine[i]));                                           \
+        }                                                                                                              \
+    }
+
+/* All of them, in the order of the memory that is read: of each token all heads, or of each head all tokens. */
+#define WALK(ROW, NUMBER, WIDE, OUTER, INNER, PAIRS_HERE)                                                              \
+    for (int64_t outer = 0; outer < n[BATCH] * n[OUTER]; outer++)                                                      \
+        for (int64_t inner = 0; inner < n[INNER]; inner++) {                                                           \
+            int64_t b = outer / n[OUTER], o = outer % n[OUTER];                                                        \
+            int64_t from = b * n[X] + o * n[X + OUTER] + inner * n[X + INNER];                                         \
+            int64_t to = b * n[Y] + o * n[Y + OUTER] + inner * n[Y + INNER];                                           \
+            int64_t at = b * n[TABLE] + o * n[TABLE + OUTER] + inner * n[TABLE + INNER];                               \
+            ROW((const NUMBER *)x + from, (NUMBER *)y + to, (const WIDE *)cosine + at, (const WIDE *)sine + at,        \
+                PAIRS_HERE, (WIDE)n[PLUS], (WIDE)n[MINUS]);                                                            \
+        }
+#define PARALLEL _Pragma("omp parallel for num_threads(n[THREADS]) if (n[THREADS] > 1)")
+#define ORDERED(ROW, NUMBER, WIDE, PAIRS_HERE)                                                                         \
+    if (n[X + HEADS] < n[X + TIME]) {                                                                                  \
+        PARALLEL WALK(ROW, NUMBER, WIDE, TIME, HEADS, PAIRS_HERE)                                                      \
+    } else {                                                                                                           \
+        PARALLEL WALK(ROW, NUMBER, WIDE, HEADS, TIME, PAIRS_HERE)                                                      \
+    }
+/* A number of pairs that the compiler knows makes loops without remainders: for heads of 16, 32 and 64 columns. */
+#define SIZED(ROW, NUMBER, WIDE)                                                                                       \
+    switch (n[PAIRS]) {                                                                                                \
+    case 8: ORDERED(ROW, NUMBER, WIDE, 8) break;                                                                       \
+    case 16: ORDERED(ROW, NUMBER, WIDE, 16) break;                                                                     \
+    case 32: ORDERED(ROW, NUMBER, WIDE, 32) break;                                                                     \
+    default: ORDERED(ROW, NUMBER, WIDE, n[PAIRS])                                                                      \
+    }
+#define UNSIZED(ROW, NUMBER, WIDE) ORDERED(ROW, NUMBER, WIDE, n[PAIRS])
+#define ROTATION(NAME, NUMBER, WIDE, UP, DOWN, SIZED)                                                                  \
+    ROW(NAME, NUMBER, WIDE, UP, DOWN)                                                                                  \
+    static void rotate_half_##NAME(const void *x, void *y, const void *cosine, const void *sine, const int64_t *n) {   \
+        SIZED(half_##NAME, NUMBER, WIDE)                                                                               \
+    }                                                                                                                  \
+    static void rotate_interleaved_##NAME(const void *x, void *y, const void *cosine, const void *sine,                \
+                                          const int64_t *n) {                                                          \
+        SIZED(interleaved_##NAME, NUMBER, WIDE)                                                                        \
+    }
+
+ROTATION(float32, float, float, SAME, SAME, SIZED)
+ROTATION(bfloat16, uint16_t, float, widened, narrowed, SIZED)
+ROTATION(float64, double, double, SAME, SAME, UNSIZED)
+
+typedef void (*rotation)(const void *, void *, const void *, const void *, const int64_t *);
+static const rotation ROTATIONS[] = {rotate_half_float32,        rotate_half_bfloat16,        rotate_half_float64,
+                                     rotate_interleaved_float32, rotate_interleaved_bfloat16, rotate_interleaved_float64};
+
+/* Rotates x into y, and x2 into y2 if it is there, by one table. kind: the type of number, and 3 more for neighbours. */
+void rotate(const void *x, void *y, const void *x2, void *y2, const void *cosine, const void *sine, const int64_t *n,
+            int kind) {
+    ROTATIONS[kind](x, y, cosine, sine, n);
+    if (x2) ROTATIONS[kind](x2, y2, cosine, sine, n);
+}
+
+/* Rows of a table of bytes, each followed by the bytes of its position. Gives -1, or the place of an id that the table
+   does not have. */
+int64_t look_up_beside(const char *table, int64_t row, int64_t rows, const int64_t *ids, int64_t count, const char *code,
+                       int64_t columns, int64_t times, char *out) {
+    for (int64_t i = 0; i < count; i++, out += row + columns) {
+        if (ids[i] < 0 || ids[i] >= rows) return i;
+        memcpy(out, table + ids[i] * row, row);
+        memcpy(out + row, code + i % times * columns, columns);
+    }
+    return -1;
+}
+
+/* Rows of a table, each with the vector of its position added. */
+int64_t look_up_added(const float *restrict table, int64_t width, int64_t rows, const int64_t *restrict ids,
+                      int64_t count, const float *restrict code, int64_t times, float *restrict out) {
+    for (int64_t i = 0; i < count; i++, out += width) {
+        if (ids[i] < 0 || ids[i] >= rows) return i;
+        const float *token = table + ids[i] * width, *place = code + i % times * width;
+        for (int64_t j = 0; j < width; j++) out[j] = token[j] + place[j];
+    }
+    return -1;
+}
