@@ -26,6 +26,9 @@ from typing import Any
 from timing import at_least
 from training_models import PEERS, SIZES, Size, our_step, peer_step, product_step
 
+from locant.machine.choices import FP32_ERROR
+from locant.machine.steps import product_errors
+
 ENCODINGS = ("rotary", "add(learned)")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -165,6 +168,14 @@ def against(one: Sequence[float], other: Sequence[float]) -> list[float]:
     return statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
 
 
+def arithmetic(precision: str) -> tuple[str, ...]:
+    """The products that are the limit of a precision: PyTorch's `medium` is one of float32 where it is as exact."""
+    if precision == "bf16":
+        return ("bf16",)
+    exact = product_errors()["medium"] <= FP32_ERROR
+    return ("plain", "medium") if exact else ("plain",)
+
+
 def report(size: Size, found: dict[Candidate, list[float]]) -> dict[str, Any]:
     middle = {candidate: statistics.median(values) for candidate, values in found.items()}
     peers = [c for c in found if c.kind == "peer" and c.precision == "fp32"]
@@ -177,7 +188,7 @@ def report(size: Size, found: dict[Candidate, list[float]]) -> dict[str, Any]:
             print(f"  {candidate.label:34} {middle[candidate] / 1e9:9.0f} GFLOP/s")
             continue
         low, mid, high = against(found[candidate], found[best])
-        alike = [c for c in limits if (c.precision == "bf16") == (candidate.precision == "bf16")]
+        alike = [c for c in limits if c.precision in arithmetic(candidate.precision)]
         limit = max(alike, key=lambda c: middle[c])
         share = statistics.median(against([v * size.flops for v in found[candidate]], found[limit]))
         rows.append({"candidate": candidate.label, "tokens_per_second": middle[candidate], "ratio": [low, mid, high],

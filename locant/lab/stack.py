@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 
+from locant.lab.adamw import AdamW
 from locant.lab.run import Run
 from locant.lab.store import write_tensors
 from locant.lab.train import BETAS, CLIP, Training, finite, rate
@@ -49,8 +50,7 @@ class Stack:
                 parameter.data = self.parameters[name].data[index]
         matrices = [p for p in self.parameters.values() if p.ndim > 2]
         others = [p for p in self.parameters.values() if p.ndim <= 2]
-        groups = [{"params": matrices, "weight_decay": self.run.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=self.run.learning_rate, betas=BETAS, fused=True)
+        self.optimiser = AdamW([(matrices, self.run.weight_decay), (others, 0.0)], BETAS)
 
     @property
     def done(self) -> int:
@@ -81,13 +81,11 @@ class Stack:
         Raises FloatingPointError if one of the losses is not finite.
         """
         run, started = self.run, time.perf_counter()
-        for group in self.optimiser.param_groups:
-            group["lr"] = run.learning_rate * rate(self.done, run.steps)
         losses = self._losses()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.forget_gradients()
         losses.sum().backward()
         self._clip()
-        self.optimiser.step()
+        self.optimiser.step(run.learning_rate * rate(self.done, run.steps))
         share = (time.perf_counter() - started) / len(self.members)
         values = losses.tolist()
         for member in self.members:

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from locant.encodings import Builder, build
+from locant.lab.adamw import AdamW
 from locant.lab.evaluate import by_length, measure
 from locant.lab.problems import Problem
 from locant.lab.run import LATER, Run
@@ -54,8 +55,7 @@ class Training:
         self.parameters = list(self.model.parameters())
         matrices = [p for p in self.parameters if p.ndim > 1]
         others = [p for p in self.parameters if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": run.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=run.learning_rate, betas=BETAS, fused=True)
+        self.optimiser = AdamW([(matrices, run.weight_decay), (others, 0.0)], BETAS)
         self.done, self.seconds = 0, 0.0
         self.curve: list[dict[str, float]] = []
 
@@ -76,16 +76,14 @@ class Training:
     def step(self) -> float:
         """One update; returns the loss in nats before it. Raises FloatingPointError if the loss is not finite."""
         run, started = self.run, time.perf_counter()
-        for group in self.optimiser.param_groups:
-            group["lr"] = run.learning_rate * rate(self.done, run.steps)
         tokens, targets = self.problem.batch(run.seed, self.done, run.batch, run.context)
         with narrowed(run.precision):
             logits = self.model(tokens).float()
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.forget_gradients()
         loss.backward()
         self._clip()
-        self.optimiser.step()
+        self.optimiser.step(run.learning_rate * rate(self.done, run.steps))
         self.done += 1
         self.seconds += time.perf_counter() - started
         return finite(loss.item(), self.done)

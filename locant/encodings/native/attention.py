@@ -28,7 +28,7 @@ def forward(library: Library, q: Tensor, k: Tensor, v: Tensor, row: Tensor | Non
     """
     batch, heads, time, _ = q.shape
     out = v.new_empty(batch, time, heads, v.shape[3]).transpose(1, 2)  # as the next projection reads it
-    kept = torch.empty(2, batch, heads, time) if trains else None
+    kept = q.new_empty(2, batch, heads, time, dtype=torch.float32) if trains else None
     sizes = _sizes(q, k, v, out, q, k, v, row)
     _check(library.attention_forward(sizes, _at(q), _at(k), _at(v), _at(row), _at(out), _at(kept), scale))
     return out, kept
@@ -39,7 +39,8 @@ def backward(library: Library, q: Tensor, k: Tensor, v: Tensor, row: Tensor | No
     """The gradients of q, k and v and, if it is ``learned``, of the row without its room. Raises MemoryError."""
     to_q, to_k, to_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
     length = 0 if row is None else row.shape[1]
-    to_rows = torch.zeros(q.shape[0], q.shape[1], length) if learned else None  # apart, as threads share nothing
+    # Apart for every head of every row, as threads share nothing.
+    to_rows = q.new_zeros(q.shape[0], q.shape[1], length, dtype=torch.float32) if learned else None
     sizes = _sizes(q, k, v, gradient, to_q, to_k, to_v, row)
     _check(library.attention_backward(sizes, _at(q), _at(k), _at(v), _at(row), _at(kept), _at(gradient), _at(to_q),
                                       _at(to_k), _at(to_v), _at(to_rows), length, scale))  # fmt: skip

@@ -1,6 +1,7 @@
 """The kernels, called with tensors: what a pointer, a stride and a size are is settled here."""
 
-from ctypes import c_int64
+from ctypes import Array, c_int64
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -19,15 +20,9 @@ def rotated(library: Library, cos: Tensor, sin: Tensor, layout: str, sign: int, 
     cos, sin: ``[batch or 1, head or 1, time or 1, pair]`` of the same strides. The last columns of all lie close
     together.
     """
-    batch, heads, time, _ = x.shape
-    rows, shared, times, pairs = cos.shape
     y = torch.empty_like(x)
-    b, h, t, _ = x.stride()
-    to_b, to_h, to_t, _ = y.stride()
-    at_b, at_h, at_t, _ = cos.stride()
     threads = torch.get_num_threads() if x.numel() >= MANY else 1
-    numbers = _Numbers(batch, heads, time, pairs, b, h, t, to_b, to_h, to_t, at_b if rows > 1 else 0,
-                       at_h if shared > 1 else 0, at_t if times > 1 else 0, sign, -sign, threads)  # fmt: skip
+    numbers = _numbers(x.shape, x.stride(), y.stride(), cos.shape, cos.stride(), sign, threads)
     kind = KINDS[x.dtype] + (3 if layout == "interleaved" else 0)
     if second is None:
         library.rotate(x.data_ptr(), y.data_ptr(), None, None, cos.data_ptr(), sin.data_ptr(), numbers, kind)
@@ -36,6 +31,14 @@ def rotated(library: Library, cos: Tensor, sin: Tensor, layout: str, sign: int, 
     library.rotate(x.data_ptr(), y.data_ptr(), second.data_ptr(), z.data_ptr(), cos.data_ptr(), sin.data_ptr(),
                    numbers, kind)  # fmt: skip
     return y, z
+
+
+@lru_cache(64)
+def _numbers(shape: tuple[int, ...], x: tuple[int, ...], y: tuple[int, ...], table: tuple[int, ...],
+             at: tuple[int, ...], sign: int, threads: int) -> "Array[c_int64]":  # fmt: skip
+    """Sizes and strides as ``rotations.c`` names them; a table of one row, head or token serves all."""
+    steps = [step if many > 1 else 0 for step, many in zip(at[:3], table[:3], strict=True)]
+    return _Numbers(*shape[:3], table[3], *x[:3], *y[:3], *steps, sign, -sign, threads)
 
 
 def beside(library: Library, table: Tensor, ids: Tensor, code: Tensor) -> Tensor | None:

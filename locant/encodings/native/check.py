@@ -3,6 +3,9 @@
 Rotations and look-ups are equal to the last bit, attention up to the rounding of sums.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -17,7 +20,18 @@ CLOSE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}  # of the largest number
 def wrong(library: Library) -> str | None:
     """What differs; None if nothing does."""
     draw = torch.Generator().manual_seed(0)
-    return _wrong_rotation(library, draw) or _wrong_look_up(library, draw) or _wrong_attention(library, draw)
+    with torch.device("cpu"), _float32():  # whatever the caller's defaults are
+        return _wrong_rotation(library, draw) or _wrong_look_up(library, draw) or _wrong_attention(library, draw)
+
+
+@contextmanager
+def _float32() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _wrong_rotation(library: Library, draw: torch.Generator) -> str | None:

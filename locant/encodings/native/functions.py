@@ -18,33 +18,43 @@ def turned(cos: Tensor, sin: Tensor, layout: str, *xs: Tensor) -> tuple[Tensor, 
 
     cos, sin: ``[batch or 1, head or 1, time or 1, pair]``, float32, or float64 for what is float64.
     """
-    if native.library() is None or not eager() or not all(_serves(x, cos, sin) for x in xs):
+    library = native.library()
+    if library is None or not eager() or not _serves(xs[0], cos, sin):
+        return None
+    alike = len(xs) == 1 or _alike(*xs)
+    if not alike and not all(_serves(x, cos, sin) for x in xs[1:]):
         return None
     needed = torch.is_grad_enabled() and any(x.requires_grad for x in xs)
     if not needed and getattr(forward_ad, "_current_level", 0) < 0:  # where torch does not tell, all that is there
-        return _call(cos, sin, layout, 1, xs)
+        return _call(cos, sin, layout, 1, xs, alike)
     result: tuple[Tensor, ...] = _Turned.apply(cos, sin, layout, 1, *xs)
     return result
 
 
 def _serves(x: Tensor, cos: Tensor, sin: Tensor) -> bool:
-    if type(x) not in PLAIN or type(cos) not in PLAIN or x.dtype not in KINDS or x.ndim != 4 or cos.ndim != 4:
+    if type(x) not in PLAIN or type(cos) not in PLAIN or x.dtype not in KINDS or not (x.is_cpu and cos.is_cpu):
         return False
     if torch.is_grad_enabled() and (cos.requires_grad or sin.requires_grad):
         return False
     if cos.dtype is not (torch.float64 if x.dtype is torch.float64 else torch.float32):
         return False
-    if x.device.type != "cpu" or cos.device.type != "cpu" or x.stride(3) != 1 or x.numel() == 0:
+    shape, table, at = x.shape, cos.shape, cos.stride()
+    if len(shape) != 4 or len(table) != 4 or x.stride(3) != 1 or at[3] != 1 or sin.stride() != at:
         return False
-    (batch, heads, time, columns), (rows, shared, times, pairs) = x.shape, cos.shape
-    broadcast = rows in (1, batch) and shared in (1, heads) and times in (1, time)
-    return broadcast and columns == 2 * pairs and cos.stride(3) == 1 and sin.stride() == cos.stride()
+    broadcast = table[0] in (1, shape[0]) and table[1] in (1, shape[1]) and table[2] in (1, shape[2])
+    return broadcast and shape[3] == 2 * table[3] and x.numel() > 0
 
 
-def _call(cos: Tensor, sin: Tensor, layout: str, sign: int, xs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """The kernel on all of them, two at a time where they are alike."""
+def _alike(x: Tensor, other: Tensor) -> bool:
+    """Whether one call can do both: what serves the one then serves the other."""
+    return (type(other) in PLAIN and x.shape == other.shape and x.stride() == other.stride()
+            and x.dtype is other.dtype and other.is_cpu)  # fmt: skip
+
+
+def _call(cos: Tensor, sin: Tensor, layout: str, sign: int, xs: tuple[Tensor, ...], alike: bool) -> tuple[Tensor, ...]:
+    """The kernel on all of them, at once where they are alike."""
     library = native.compiled()
-    if len(xs) == 2 and xs[0].shape == xs[1].shape and xs[0].stride() == xs[1].stride() and xs[0].dtype is xs[1].dtype:
+    if alike:
         return rotated(library, cos, sin, layout, sign, *xs)
     return tuple(each for x in xs for each in rotated(library, cos, sin, layout, sign, x))
 
@@ -57,7 +67,7 @@ class _Turned(Function):
         ctx.save_for_backward(cos, sin)
         ctx.save_for_forward(cos, sin)
         ctx.layout, ctx.sign = layout, sign
-        return _call(cos, sin, layout, sign, xs)
+        return _call(cos, sin, layout, sign, xs, len(xs) == 1 or _alike(*xs))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -75,7 +85,7 @@ def _again(ctx: Any, sign: int, xs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     if torch.is_grad_enabled():
         result: tuple[Tensor, ...] = _Turned.apply(cos, sin, ctx.layout, sign, *close)
         return result
-    return _call(cos, sin, ctx.layout, sign, close)
+    return _call(cos, sin, ctx.layout, sign, close, len(close) == 1 or _alike(*close))
 
 
 def looked_up(table: Tensor, ids: Tensor, code: Tensor, *, concatenate: bool) -> Tensor | None:

@@ -103,10 +103,10 @@ void rotate(const void *x, void *y, const void *x2, void *y2, const void *cosine
    does not have. */
 int64_t look_up_beside(const char *table, int64_t row, int64_t rows, const int64_t *ids, int64_t count, const char *code,
                        int64_t columns, int64_t times, char *out) {
-    for (int64_t i = 0; i < count; i++, out += row + columns) {
+    for (int64_t i = 0, time = 0; i < count; i++, time = time + 1 == times ? 0 : time + 1, out += row + columns) {
         if (ids[i] < 0 || ids[i] >= rows) return i;
         memcpy(out, table + ids[i] * row, row);
-        memcpy(out + row, code + i % times * columns, columns);
+        memcpy(out + row, code + time * columns, columns);
     }
     return -1;
 }
@@ -114,9 +114,9 @@ int64_t look_up_beside(const char *table, int64_t row, int64_t rows, const int64
 /* Rows of a table, each with the vector of its position added. */
 int64_t look_up_added(const float *restrict table, int64_t width, int64_t rows, const int64_t *restrict ids,
                       int64_t count, const float *restrict code, int64_t times, float *restrict out) {
-    for (int64_t i = 0; i < count; i++, out += width) {
+    for (int64_t i = 0, time = 0; i < count; i++, time = time + 1 == times ? 0 : time + 1, out += width) {
         if (ids[i] < 0 || ids[i] >= rows) return i;
-        const float *token = table + ids[i] * width, *place = code + i % times * width;
+        const float *token = table + ids[i] * width, *place = code + time * width;
         for (int64_t j = 0; j < width; j++) out[j] = token[j] + place[j];
     }
     return -1;
