@@ -1,7 +1,11 @@
 """What all tests share: one thread, so that equal runs are equal to the last bit."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
+
+from locant.encodings import native
 
 pytest.register_assert_rewrite("support", "contract.checks", "contract.engineering", "contract.slow")
 
@@ -9,3 +13,10 @@ pytest.register_assert_rewrite("support", "contract.checks", "contract.engineeri
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def torch_kernels() -> Iterator[None]:
+    """For tests of what PyTorch's operations do where there are no compiled kernels."""
+    with native.kernels("torch"):
+        yield

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "encodings": set(),
     "maths": set(),
     "model": {"encodings"},
-    "machine": {"model"},
+    "machine": {"encodings", "model"},
     "lab": {"encodings", "model", "machine", "report"},
     # Of the lab: its texts, its tasks, and what its runs left.
     "xray": {"encodings", "maths", "model", "lab", "report"},

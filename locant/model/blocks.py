@@ -80,6 +80,8 @@ def blocks(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read:
                 return tiled(q, k, v, of_band(row.detach()), pairs.scale, row)
             return by_distance(q, k, v, row, pairs.scale)
         return _computed(pairs, v, _band_once(mod))
+    if compiled.pays(q, k, v, adds=True):
+        return compiled.in_parts(q, k, v, mod, pairs.scale)
     if learns:
         return by_position(q, k, v, mod, pairs.scale)
     return _computed(pairs, v, of_parts(mod))
@@ -118,7 +120,7 @@ def _serve(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None) -> bo
     if not isinstance(mod, Later) or here.ndim != 2 or here.shape[0] > 1:
         return False
     if not mod.encoding.by_distance:
-        return time >= LEAST
+        return time >= LEAST or compiled.pays(q, k, v, adds=True)
     return once("consecutive", lambda: consecutive(here, there), here, there)
 
 

@@ -91,7 +91,7 @@ class _ByPosition(Function):
         with exact(q):
             if torch.is_grad_enabled():
                 to = again(q, k, v, causal(ctx.parts.part(0, q.shape[-2])), ctx.scale, gradients[0], learned)
-                return *to[:3], None, None, *_in_order(parameters, learned, to[3:])
+                return *to[:3], None, None, *in_order(parameters, learned, to[3:])
             sums = [torch.zeros_like(parameter) for parameter in learned]
             work = _Gradients(q, k, v, out, gradients[0], ctx.scale)
             for start, stop in spans(q.shape[-2], BACKWARD):
@@ -104,10 +104,11 @@ class _ByPosition(Function):
                     sums, torch.autograd.grad(part, learned, to_part, allow_unused=True), strict=True
                 ):
                     total += 0 if each is None else each
-            return *work.found(), None, None, *_in_order(parameters, learned, sums)
+            return *work.found(), None, None, *in_order(parameters, learned, sums)
 
 
-def _in_order(parameters: list[Tensor], learned: list[Tensor], gradients: Any) -> list[Tensor | None]:
+def in_order(parameters: list[Tensor], learned: list[Tensor], gradients: Any) -> list[Tensor | None]:
+    """The gradients of what is learned at the places of all parameters, None for the others."""
     found = iter(gradients)
     wanted = {id(parameter) for parameter in learned}
     return [next(found) if id(parameter) in wanted else None for parameter in parameters]

@@ -9,6 +9,7 @@ from locant.maths.blocks import blocks
 
 STRIP = 512  # columns of a product of a table with itself that are made at once
 LONG = 1 << 35  # multiply-adds beyond which products within a block are made in float32
+AT_THE_MEAN = 1e-14  # of the largest row: as far as the rounding of the mean can bring a row that lies there
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,9 @@ class Moments:
     """What d x d matrices say about the rows x_v of a table with weights w_v, sum w = 1.
 
     `mean` (d,) is m = sum w x; `covariance` (d, d) is sum w (x - m)(x - m)', the population's, without n - 1;
-    `units` (d, d) is sum w u u' over unit rows u = (x - m) / |x - m|, a row at the mean counting as 0; `energies` (d,)
-    and `directions` (d, d, columns) are the eigenvalues and vectors of the covariance, largest first; `rows` is the
-    number of rows with a weight above 0. All float64.
+    `units` (d, d) is sum w u u' over unit rows u = (x - m) / |x - m|, a row at the mean, up to rounding, counting as 0;
+    `energies` (d,) and `directions` (d, d, columns) are the eigenvalues and vectors of the covariance, largest first;
+    `rows` is the number of rows with a weight above 0. All float64.
     """
 
     mean: Tensor
@@ -55,19 +56,20 @@ def moments(
     """
     share = _shares(table, weights, name)
     products = fitting(len(table), table.shape[1]) if products is None else products
-    mean = torch.zeros(table.shape[1], dtype=torch.float64)
+    mean, largest = torch.zeros(table.shape[1], dtype=torch.float64), 0.0
     for start, block in blocks(table):
         bad = ~block.isfinite().all(dim=1)
         if bad.any():
             raise ValueError(f"expected finite numbers in the {name}, was: {_first_bad(block, bad, start)}")
         mean += share[start : start + len(block)] @ block
+        largest = max(largest, float(block.norm(dim=1).max()))
     covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64)
     units = torch.zeros_like(covariance)
     for start, block in blocks(table):
         centred, root = block - mean, share[start : start + len(block), None].sqrt()
         norms = centred.norm(dim=1, keepdim=True)
         covariance += _gram(centred * root, products)
-        units += _gram(centred * (root / norms.where(norms > 0, torch.inf)), products)
+        units += _gram(centred * (root / norms.where(norms > AT_THE_MEAN * largest, torch.inf)), products)
     energies, directions = torch.linalg.eigh(covariance)
     energies, directions = energies.flip(0).clamp(min=0), directions.flip(1)
     return Moments(mean, covariance, units, energies, directions, int((share > 0).sum()))

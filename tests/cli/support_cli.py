@@ -11,7 +11,7 @@ from pathlib import Path
 
 SMALL = ["--width", "16", "--heads", "2", "--layers", "1", "--context", "16", "--batch", "4", "--eval-tokens", "256",
          "--curve-points", "4", "--task", "copy", "--seeds", "2", "--attention", "fused", "--gemm", "plain",
-         "--allocator", "plain"]  # fmt: skip
+         "--allocator", "plain", "--kernels", "native"]  # fmt: skip
 LINUX = sys.platform == "linux"
 
 

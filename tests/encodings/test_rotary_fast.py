@@ -11,6 +11,7 @@ from torch.autograd import forward_ad
 from locant.encodings import Rotary, contiguous, rotary_fast
 from locant.encodings.rotary import angles, turn, turn_plainly, waves
 
+pytestmark = pytest.mark.usefixtures("torch_kernels")
 CLOSE = {torch.float32: 1e-5, torch.float64: 1e-13, torch.bfloat16: 0.04, torch.float16: 0.005}
 
 

@@ -5,11 +5,14 @@ import torch
 from lab.support_lab import a_run, text, timeless
 
 import locant.lab.train as training_loop
+from locant.encodings import native
 from locant.lab.store import RunFolder
 from locant.lab.train import CLIP, LATER, Training, train
 
 
-@pytest.mark.parametrize(("name", "value"), [("precision", "bf16"), ("gemm", "medium"), ("attention", "dense")])
+@pytest.mark.parametrize(("name", "value"), [
+    ("precision", "bf16"), ("gemm", "medium"), ("attention", "dense"), ("kernels", "native"),
+])  # fmt: skip
 @pytest.mark.parametrize("encoding", ["rotary", "alibi", "beside(learned)"])
 def test_other_arithmetics_give_nearly_the_same(tmp_path, encoding, name, value):
     before = torch.get_float32_matmul_precision()
@@ -43,9 +46,11 @@ def test_bf16_is_what_the_model_is_trained_and_tested_in(tmp_path, monkeypatch):
 
 
 def test_a_failed_run_leaves_the_arithmetic_as_it_was(tmp_path):
-    before = torch.get_float32_matmul_precision()
+    before = torch.get_float32_matmul_precision(), native.why()
     with pytest.raises(FloatingPointError):
-        train(a_run(learning_rate=1e30, gemm="medium", precision="bf16"), text(), tmp_path)
+        train(a_run(learning_rate=1e30, gemm="medium", precision="bf16"), text(), tmp_path)  # and kernels of torch
+    assert native.why() == before[1]
+    before = before[0]
     assert torch.get_float32_matmul_precision() == before
     assert not torch.is_autocast_enabled("cpu")
 

@@ -12,17 +12,17 @@ from locant.lab.settle import FILE, settle
 from locant.machine import probe as probing
 from locant.machine.choices import Measured
 
-AUTO = {"attention": "auto", "gemm": "auto", "allocator": "auto", "precision": "auto"}
+AUTO = {"attention": "auto", "gemm": "auto", "allocator": "auto", "precision": "auto", "kernels": "auto"}
 
 
 @pytest.fixture
 def measured(monkeypatch, tmp_path):
-    """Stands in for the clock: dense attention and medium products are fast on this machine."""
+    """Stands in for the clock: dense attention, medium products and compiled kernels are fast on this machine."""
 
-    def measure(shape):
+    def measure(shape, kernels=None):
         times = {"fused/fp32": 1.0, "dense/fp32": 0.8}
         return Measured({way: {"causal": t, "biased": t} for way, t in times.items()}, 0.5,
-                        {"plain": 4e-7, "medium": 6e-7}, 0.8)  # fmt: skip
+                        {"plain": 4e-7, "medium": 6e-7}, 0.8, 0.7 if kernels is None else None)  # fmt: skip
 
     monkeypatch.setattr(probing, "measure", measure)
     return tmp_path / "cache"
@@ -31,8 +31,8 @@ def measured(monkeypatch, tmp_path):
 def test_what_is_fast_is_taken_and_kept(tmp_path, measured):
     made = settings(tmp_path, **AUTO)
     settled = settle(made, cache=measured)
-    assert settled.numerics() == {"precision": "fp32", "attention": "dense", "gemm": "medium", "threads": 1,
-                                  "stacking": "alone"}  # fmt: skip
+    assert settled.numerics() == {"precision": "fp32", "attention": "dense", "gemm": "medium", "kernels": "native",
+                                  "threads": 1, "stacking": "alone"}  # fmt: skip
     assert json.loads((made.out / FILE).read_text())["gemm"] == "medium"
     again = settle(replace(made, gemm="medium", workers=3), cache=measured)
     assert again.numerics() == settled.numerics()
@@ -41,7 +41,8 @@ def test_what_is_fast_is_taken_and_kept(tmp_path, measured):
 
 
 @pytest.mark.parametrize(("name", "value"), [
-    ("precision", "bf16"), ("attention", "fused"), ("gemm", "plain"), ("threads", 2), ("stack", True),
+    ("precision", "bf16"), ("attention", "fused"), ("gemm", "plain"), ("kernels", "torch"), ("threads", 2),
+    ("stack", True),
 ])  # fmt: skip
 def test_another_arithmetic_is_refused(tmp_path, measured, name, value):
     made = settings(tmp_path, **AUTO)
@@ -56,6 +57,16 @@ def test_results_from_before_there_was_a_choice_are_plain(tmp_path, measured):
     assert settle(made, cache=measured).choices.attention == "fused"
     with pytest.raises(ValueError, match="expected attention fused as the results"):
         settle(replace(made, attention="dense"), cache=measured)
+
+
+def test_a_folder_from_before_there_were_kernels_goes_on_without(tmp_path, measured):
+    made = settings(tmp_path, **AUTO)
+    settle(replace(made, kernels="torch"), cache=measured)
+    told = json.loads((made.out / FILE).read_text())
+    (made.out / FILE).write_text(json.dumps({name: value for name, value in told.items() if name != "kernels"}))
+    assert settle(made, cache=measured).choices.kernels == "torch"
+    with pytest.raises(ValueError, match="expected kernels torch as the results"):
+        settle(replace(made, kernels="native"), cache=measured)
 
 
 def test_a_damaged_file_is_not_guessed_at(tmp_path, measured):
@@ -75,10 +86,12 @@ def test_stacks_are_dense(tmp_path, measured):
 
 
 def test_the_runs_say_how_they_are_computed(tmp_path):
-    made = settings(tmp_path, precision="bf16", gemm="medium", threads=2, attention="dense").checked()
+    made = settings(tmp_path, precision="bf16", gemm="medium", threads=2, attention="dense",
+                    kernels="native").checked()  # fmt: skip
     plan = make(made)
     [run, *_] = plan.runs({(e.problem.name, x): 0.01 for e in plan.experiments for x in made.encodings})
     assert (run.precision, run.gemm, run.threads, run.attention) == ("bf16", "medium", 2, "dense")
+    assert run.kernels == "native"
 
 
 def test_the_longest_runs_of_a_seed_come_first(tmp_path):

@@ -145,7 +145,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path):
 
 def test_matrices_decay_and_vectors_do_not(tmp_path):
     training = Training(a_run("scaled_add(sinusoidal)"), text(), RunFolder(tmp_path, a_run()))
-    decay = {p: group["weight_decay"] for group in training.optimiser.param_groups for p in group["params"]}
+    decay = {p: decay for parameters, decay in training.optimiser.groups for p in parameters}
     assert decay.keys() == set(training.model.parameters())
     assert {(parameter.ndim > 1, value) for parameter, value in decay.items()} == {(True, 0.1), (False, 0.0)}
 

@@ -7,11 +7,11 @@ from locant.machine.choices import NUMERIC, PLAIN, Measured, decide, describe
 EXACT, COARSE = {"plain": 4e-7, "medium": 6e-7}, {"plain": 4e-7, "medium": 4e-3}
 
 
-def figures(errors=EXACT, allocator=1.0, medium=1.0, **times):
+def figures(errors=EXACT, allocator=1.0, medium=1.0, native=None, **times):
     """Names such as `dense_bf16`; a number for both kinds of scores, or one for each."""
     pairs = {name: value if isinstance(value, tuple) else (value, value) for name, value in times.items()}
     kinds = {name.replace("_", "/"): dict(zip(("causal", "biased"), pair, strict=True)) for name, pair in pairs.items()}
-    return Measured(kinds, medium, errors, allocator)
+    return Measured(kinds, medium, errors, allocator, native)
 
 
 MACHINES = {
@@ -52,6 +52,18 @@ def test_allocator(ratio, taken):
     assert decide(figures(allocator=ratio), 1).allocator == taken
 
 
+@pytest.mark.parametrize(
+    ("ratio", "taken"), [(None, "torch"), (1.3, "torch"), (1.04, "torch"), (1.02, "native"), (0.7, "native")]
+)
+def test_kernels(ratio, taken):
+    choices = decide(figures(native=ratio), 1)
+    assert choices.kernels == taken
+    if ratio:
+        assert choices.why["kernels"] == f"native takes {ratio:.2f} of the time of torch in a step"
+    told = decide(Measured(machine={"kernels": "no C compiler was found"}), 1)
+    assert (told.kernels, told.why["kernels"]) == ("torch", "no C compiler was found")
+
+
 def test_precision_is_asked_for():
     fast = figures(medium=0.5, fused_fp32=1, dense_fp32=1.2, fused_bf16=1.5, dense_bf16=0.4)
     assert decide(fast, 1).precision == "fp32"
@@ -62,7 +74,7 @@ def test_precision_is_asked_for():
 
 @pytest.mark.parametrize(("name", "value"), [
     ("precision", "bf16"), ("attention", "dense"), ("attention", "sdpa"), ("gemm", "medium"), ("allocator", "raised"),
-    ("workers", 7), ("threads", 3),
+    ("kernels", "native"), ("workers", 7), ("threads", 3),
 ])  # fmt: skip
 def test_everything_can_be_forced(name, value):
     slow = figures(COARSE, 2.0, 3.0, fused_fp32=1, dense_fp32=3)
@@ -83,7 +95,8 @@ def test_attention_is_chosen_for_the_precision():
     ({"precision": "fp16"}, "expected precision fp32 or bf16, was: 'fp16'"),
     ({"workers": 0}, "expected workers of at least 1, was: 0"),
     ({"threads": -1}, "expected threads of at least 1, was: -1"),
-    ({"cores": 1}, "expected a choice among precision, attention, gemm, allocator, workers, threads, was: 'cores'"),
+    ({"kernels": "c"}, "expected kernels torch or native, was: 'c'"),
+    ({"cores": 1}, "expected a choice among precision, attention, gemm, allocator, kernels, workers, threads, was: 'c"),
 ])  # fmt: skip
 def test_refusals(forced, message):
     with pytest.raises(ValueError, match=message):

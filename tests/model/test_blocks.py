@@ -30,6 +30,7 @@ from locant.encodings.derived import Derived
 from locant.model import bands, blocks, blockwise, tiles
 from locant.model.attend import Attend, Visibility, dense, grids, sdpa, visibility
 
+pytestmark = pytest.mark.usefixtures("torch_kernels")
 SEE = Visibility(lambda b, h, i, j: j <= i, None, causal=True)
 BY_DISTANCE = [
     entry.example

@@ -4,8 +4,9 @@
    registers, softmax while the scores lie in the second cache. Keys that nobody may see are left out of every product,
    eight queries at a time. Memory is that of one head and of the scores of BLOCK queries, whatever the length.
 
-   What is added follows from distance: one row of numbers for each head, that of the last query, has all of it, and
-   query i reads it from number `time - 1 - i` on. */
+   Queries are the last of the keys. What is added to a query's scores lies together in memory, `step` numbers from that
+   of the query before it: for what follows from distance, one row has it all, and step is -1. There are LANES numbers
+   more behind it than there are keys, as so many are read at a time. */
 
 #include <math.h>
 #include <stdint.h>
@@ -14,10 +15,11 @@
 
 /* Sizes, strides and addresses, in numbers; strides of [batch, head, time]; the last columns lie close together. */
 typedef struct {
-    int64_t batch, heads, time, width, columns; /* columns: of values */
+    int64_t batch, heads, queries, time, width, columns; /* time: of keys; columns: of values */
     int64_t q[3], k[3], v[3], out[3];           /* out: also of the gradient of the output */
     int64_t to_q[3], to_k[3], to_v[3];
-    int64_t row, threads, narrow; /* row: from a head's to the next, or 0; narrow: numbers are bfloat16 */
+    int64_t row, step; /* of what is added, from a head to the next, or 0, and from a query to the next */
+    int64_t threads, narrow; /* narrow: numbers are bfloat16 */
 } Sizes;
 
 #if defined(__AVX512F__)
@@ -58,8 +60,9 @@ INLINE wide largest(wide a, wide b) { return pick(a > b, a, b); }
 BY_HALVES(sum_of, PLUS)
 BY_HALVES(largest_of, OR_LARGER)
 
-/* exp(x) for x <= 0, to 2 units in the last place: 2^n e^r with |r| <= ln(2) / 2 and a polynomial for e^r (Cephes); 0
-   below the smallest normal number. What is no number stays none. */
+/* exp(x) for x <= 0, to 2 units in the last place: 2^n e^r with |r| <= ln(2) / 2 and a polynomial for e^r (Cephes). 0
+   below e^-64, of which nothing is left beside the largest, 1, and whose products would be slow, as they have fewer
+   digits than other numbers. What is no number stays none. */
 INLINE wide exponential(wide x) {
     wide n = x * 1.44269504088896341f + 12582912.0f; /* 1.5 * 2^23: what is behind the point is rounded away */
     whole power = (whole)n - 0x4b400000;
@@ -72,7 +75,7 @@ INLINE wide exponential(wide x) {
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
     wide result = (wide)((whole)p + (power << 23));
-    return pick(x < -87.3f, all(0), pick(x <= 0, result, x + x)); /* the last: no number */
+    return pick(x < -64.0f, all(0), pick(x <= 0, result, x + x)); /* the last: no number */
 }
 
 /* C (+)= A B for `rows` rows and `vectors` vectors of C, which stay in registers. A is read at row * a_row + k * a_k. */
@@ -161,7 +164,7 @@ typedef struct {
 } Scratch;
 
 static Scratch scratch(const Sizes *n, int backward) {
-    int64_t padded = up_to(n->time, BLOCK), wide_row = up_to(n->width, LANES), value_row = up_to(n->columns, LANES);
+    int64_t padded = up_to(n->time + GROUP, BLOCK), wide_row = up_to(n->width, LANES), value_row = up_to(n->columns, LANES);
     Scratch s = {.long_row = padded + 2 * LANES, .wide_row = wide_row, .value_row = value_row, .padded = padded};
     int64_t most = wide_row > value_row ? wide_row : value_row;
     int64_t sizes[] = {padded * wide_row, n->width * s.long_row, padded * value_row,
@@ -244,32 +247,32 @@ INLINE float weigh(float *scores, const float *more, int64_t seen, int64_t end, 
 }
 
 static void forward_head(const Sizes *n, const Scratch *s, const void *q, const void *k, const void *v,
-                         const float *row, void *out, float *kept, float scale, int64_t b, int64_t h) {
+                         const float *bias, void *out, float *kept, float scale, int64_t b, int64_t h) {
     pack(s->k, s->wide_row, k, b * n->k[0] + h * n->k[1], n->k[2], n->time, n->width, 1, n->narrow);
     transpose(s->k_turned, s->long_row, s->k, s->wide_row, n->time, n->width);
     pack(s->v, s->value_row, v, b * n->v[0] + h * n->v[1], n->v[2], n->time, n->columns, 1, n->narrow);
     memset(s->v + n->time * s->value_row, 0, (s->padded - n->time) * s->value_row * sizeof(float));
-    for (int64_t start = 0; start < n->time; start += BLOCK) {
-        int64_t rows = smaller(BLOCK, n->time - start), full = up_to(rows, GROUP);
+    for (int64_t start = 0; start < n->queries; start += BLOCK) {
+        int64_t rows = smaller(BLOCK, n->queries - start), full = up_to(rows, GROUP), at = n->time - n->queries + start;
         pack(s->q, s->wide_row, q, b * n->q[0] + h * n->q[1] + start * n->q[2], n->q[2], rows, n->width, scale, n->narrow);
         memset(s->q + rows * s->wide_row, 0, (full - rows) * s->wide_row * sizeof(float));
-        all_scores(s->scores, s, s->q, s->wide_row, s->k_turned, start, full, n->width);
+        all_scores(s->scores, s, s->q, s->wide_row, s->k_turned, at, full, n->width);
         float peaks[BLOCK], parts[BLOCK];
         for (int64_t r = 0; r < full; r++) {
             float *scores = s->scores + r * s->long_row;
-            int64_t end = up_to(start + r / GROUP * GROUP + GROUP, LANES);
+            int64_t end = up_to(at + r / GROUP * GROUP + GROUP, LANES);
             if (r >= rows) {
                 memset(scores, 0, end * sizeof(float));
                 continue;
             }
-            const float *more = row ? row + h * n->row + n->time - 1 - start - r : 0;
-            parts[r] = 1 / weigh(scores, more, start + r + 1, end, &peaks[r]);
+            const float *more = bias ? bias + h * n->row + (start + r) * n->step : 0;
+            parts[r] = 1 / weigh(scores, more, at + r + 1, end, &peaks[r]);
         }
         if (kept) {
             memcpy(kept + start, peaks, rows * sizeof(float));
-            memcpy(kept + n->batch * n->heads * n->time + start, parts, rows * sizeof(float));
+            memcpy(kept + n->batch * n->heads * n->queries + start, parts, rows * sizeof(float));
         }
-        weighted(s->out, s->value_row, s, s->scores, s->v, start, full);
+        weighted(s->out, s->value_row, s, s->scores, s->v, at, full);
         for (int64_t r = 0; r < rows; r++)
             for (int64_t c = r * s->value_row; c < (r + 1) * s->value_row; c += LANES)
                 store(s->out + c, load(s->out + c) * parts[r]);
@@ -306,8 +309,8 @@ INLINE void back(float *scores, float *to, const float *more, float *to_more, in
 }
 
 static void backward_head(const Sizes *n, const Scratch *s, const void *q, const void *k, const void *v,
-                          const float *row, const float *kept, const void *gradient, void *to_q, void *to_k, void *to_v,
-                          float *to_row, float scale, int64_t b, int64_t h) {
+                          const float *bias, const float *kept, const void *gradient, void *to_q, void *to_k, void *to_v,
+                          float *to_bias, float scale, int64_t b, int64_t h) {
     pack(s->k, s->wide_row, k, b * n->k[0] + h * n->k[1], n->k[2], n->time, n->width, 1, n->narrow);
     transpose(s->k_turned, s->long_row, s->k, s->wide_row, n->time, n->width);
     memset(s->k + n->time * s->wide_row, 0, (s->padded - n->time) * s->wide_row * sizeof(float));
@@ -315,27 +318,27 @@ static void backward_head(const Sizes *n, const Scratch *s, const void *q, const
     transpose(s->v_turned, s->long_row, s->v, s->value_row, n->time, n->columns);
     memset(s->to_k, 0, s->padded * s->wide_row * sizeof(float));
     memset(s->to_v, 0, s->padded * s->value_row * sizeof(float));
-    for (int64_t start = 0; start < n->time; start += BLOCK) {
-        int64_t rows = smaller(BLOCK, n->time - start), full = up_to(rows, GROUP);
+    for (int64_t start = 0; start < n->queries; start += BLOCK) {
+        int64_t rows = smaller(BLOCK, n->queries - start), full = up_to(rows, GROUP), at = n->time - n->queries + start;
         pack(s->q, s->wide_row, q, b * n->q[0] + h * n->q[1] + start * n->q[2], n->q[2], rows, n->width, scale, n->narrow);
         memset(s->q + rows * s->wide_row, 0, (full - rows) * s->wide_row * sizeof(float));
         pack(s->back, s->value_row, gradient, b * n->out[0] + h * n->out[1] + start * n->out[2], n->out[2], rows,
              n->columns, 1, n->narrow);
         memset(s->back + rows * s->value_row, 0, (full - rows) * s->value_row * sizeof(float));
-        all_scores(s->scores, s, s->q, s->wide_row, s->k_turned, start, full, n->width);
-        all_scores(s->others, s, s->back, s->value_row, s->v_turned, start, full, n->columns);
+        all_scores(s->scores, s, s->q, s->wide_row, s->k_turned, at, full, n->width);
+        all_scores(s->others, s, s->back, s->value_row, s->v_turned, at, full, n->columns);
         for (int64_t r = 0; r < full; r++) {
             float *scores = s->scores + r * s->long_row, *to = s->others + r * s->long_row;
-            int64_t end = up_to(start + r / GROUP * GROUP + GROUP, LANES), place = n->time - 1 - start - r;
+            int64_t end = up_to(at + r / GROUP * GROUP + GROUP, LANES), place = (start + r) * n->step;
             if (r < rows)
-                back(scores, to, row ? row + h * n->row + place : 0, to_row ? to_row + place : 0, start + r + 1, end,
-                     kept[start + r], kept[n->batch * n->heads * n->time + start + r]);
+                back(scores, to, bias ? bias + h * n->row + place : 0, to_bias ? to_bias + place : 0, at + r + 1, end,
+                     kept[start + r], kept[n->batch * n->heads * n->queries + start + r]);
             else
                 memset(scores, 0, end * sizeof(float)), memset(to, 0, end * sizeof(float));
         }
-        spread(s->to_v, s->value_row, s, s->scores, s->back, start, full);
-        spread(s->to_k, s->wide_row, s, s->others, s->q, start, full);
-        weighted(s->out, s->wide_row, s, s->others, s->k, start, full);
+        spread(s->to_v, s->value_row, s, s->scores, s->back, at, full);
+        spread(s->to_k, s->wide_row, s, s->others, s->q, at, full);
+        weighted(s->out, s->wide_row, s, s->others, s->k, at, full);
         unpack(to_q, b * n->to_q[0] + h * n->to_q[1] + start * n->to_q[2], n->to_q[2], s->out, s->wide_row, rows,
                n->width, scale, n->narrow);
     }
@@ -343,31 +346,35 @@ static void backward_head(const Sizes *n, const Scratch *s, const void *q, const
     unpack(to_v, b * n->to_v[0] + h * n->to_v[1], n->to_v[2], s->to_v, s->value_row, n->time, n->columns, 1, n->narrow);
 }
 
-/* Every head of every row by one of the threads. Gives 0, or 1 if there was no memory. */
-#define EVERY_HEAD(BACKWARD, CALL)                                                                                     \
+/* Every head of every row by one of the threads; a head of all rows `together` where they add to the same numbers.
+   Gives 0, or 1 if there was no memory. */
+#define EVERY_HEAD(BACKWARD, TOGETHER, CALL)                                                                           \
     int failed = 0;                                                                                                    \
+    int64_t rows = (TOGETHER) ? n->batch : 1, turns = n->batch / rows * n->heads;                                      \
     _Pragma("omp parallel num_threads(n->threads) if (n->threads > 1) reduction(| : failed)") {                        \
         Scratch s = scratch(n, BACKWARD);                                                                              \
         failed |= !s.memory;                                                                                           \
-        _Pragma("omp for") for (int64_t each = 0; each < n->batch * n->heads; each++) if (s.memory) {                  \
-            int64_t b = each / n->heads, h = each % n->heads;                                                          \
-            CALL;                                                                                                      \
+        _Pragma("omp for") for (int64_t turn = 0; turn < turns; turn++) if (s.memory) {                                \
+            int64_t h = turn % n->heads, first = turn / n->heads * rows;                                               \
+            for (int64_t b = first; b < first + rows; b++) CALL;                                                       \
         }                                                                                                              \
         free(s.memory);                                                                                                \
     }                                                                                                                  \
     return failed;
+#define KEPT(kept) ((kept) ? (kept) + (b * n->heads + h) * n->queries : 0)
 
-/* kept: every query's largest score, and one over the sum of its exponentials, both [batch, head, time], for the way
+/* kept: every query's largest score, and one over the sum of its exponentials, both [batch, head, query], for the way
    back; or null. */
-int attention_forward(const Sizes *n, const void *q, const void *k, const void *v, const float *row, void *out,
+int attention_forward(const Sizes *n, const void *q, const void *k, const void *v, const float *bias, void *out,
                       float *kept, float scale) {
-    EVERY_HEAD(0, forward_head(n, &s, q, k, v, row, out, kept ? kept + each * n->time : 0, scale, b, h))
+    EVERY_HEAD(0, 0, forward_head(n, &s, q, k, v, bias, out, KEPT(kept), scale, b, h))
 }
 
-/* to_row: the gradient of what was added, [batch, head, row], zeros before; or null. */
-int attention_backward(const Sizes *n, const void *q, const void *k, const void *v, const float *row, const float *kept,
-                       const void *gradient, void *to_q, void *to_k, void *to_v, float *to_row, int64_t to_row_length,
+/* to_bias: the gradient of what was added is added there, at the place of the first query of the first head; `apart`
+   from one head to the next. Or null. */
+int attention_backward(const Sizes *n, const void *q, const void *k, const void *v, const float *bias, const float *kept,
+                       const void *gradient, void *to_q, void *to_k, void *to_v, float *to_bias, int64_t apart,
                        float scale) {
-    EVERY_HEAD(1, backward_head(n, &s, q, k, v, row, kept + each * n->time, gradient, to_q, to_k, to_v,
-                                to_row ? to_row + each * to_row_length : 0, scale, b, h))
+    EVERY_HEAD(1, to_bias, backward_head(n, &s, q, k, v, bias, KEPT(kept), gradient, to_q, to_k, to_v,
+                                         to_bias ? to_bias + h * apart : 0, scale, b, h))
 }

@@ -1,7 +1,7 @@
-"""Causal attention in C, called with tensors: what is added to scores follows from distance, or there is nothing."""
+"""Causal attention in C, called with tensors. Queries are the last of the keys; what is added to scores is given."""
 
 from ctypes import c_int64
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,42 +11,66 @@ from locant.encodings.native.build import Library
 
 ROOM = 16  # numbers behind a row, as so many are read at a time
 DTYPES = (torch.float32, torch.bfloat16)
-_Sizes = c_int64 * 29  # `Sizes` of attention.c
+_Sizes = c_int64 * 31  # `Sizes` of attention.c
 
 
-def with_room(row: Tensor) -> Tensor:
-    """What the last query adds to each key, ``[head or 1, time]``, with numbers behind that may be read."""
-    return F.pad(row, (0, ROOM))
+class Added(NamedTuple):
+    """What is added to scores, in float32, with ``ROOM`` numbers behind each row.
 
-
-def forward(library: Library, q: Tensor, k: Tensor, v: Tensor, row: Tensor | None, scale: float,
-            trains: bool) -> tuple[Tensor, Tensor | None]:  # fmt: skip
-    """``softmax(scale q k' + bias) v`` ``[batch, head, time, columns]``, and what the way back needs of it.
-
-    q, k: ``[batch, head, time, width]``, v: ``[batch, head, time, columns]``; the last columns of each lie close
-    together. row: of ``with_room``, float32. Raises MemoryError.
+    numbers: ``[head or 1, query, key]``, or ``[head or 1, key]``: what the last query adds to each key, if it follows
+    from distance.
     """
-    batch, heads, time, _ = q.shape
-    out = v.new_empty(batch, time, heads, v.shape[3]).transpose(1, 2)  # as the next projection reads it
-    kept = q.new_empty(2, batch, heads, time, dtype=torch.float32) if trains else None
-    sizes = _sizes(q, k, v, out, q, k, v, row)
-    _check(library.attention_forward(sizes, _at(q), _at(k), _at(v), _at(row), _at(out), _at(kept), scale))
+
+    numbers: Tensor
+
+    @classmethod
+    def of(cls, numbers: Tensor) -> "Added":
+        """The same with room behind it."""
+        return cls(F.pad(numbers, (0, ROOM)))
+
+    def place(self, numbers: Tensor, queries: int) -> int:
+        """The address of the first query's numbers in such a tensor."""
+        return numbers.data_ptr() + (4 * (queries - 1) if self.numbers.ndim == 2 else 0)
+
+    def strides(self) -> tuple[int, int]:
+        """From a head to the next, and from a query to the next."""
+        heads = 0 if self.numbers.shape[0] == 1 else self.numbers.stride(0)
+        return heads, -1 if self.numbers.ndim == 2 else self.numbers.stride(1)
+
+
+def forward(library: Library, q: Tensor, k: Tensor, v: Tensor, added: Added | None, scale: float, trains: bool,
+            out: Tensor | None = None) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+    """``softmax(scale q k' + added) v`` ``[batch, head, query, columns]``, and what the way back needs of it.
+
+    q: ``[batch, head, query, width]``, k: ``[batch, head, key, width]``, v: ``[batch, head, key, columns]``; the last
+    columns of each lie close together. out: where it goes. Raises MemoryError.
+    """
+    batch, heads, queries, _ = q.shape
+    if out is None:
+        out = v.new_empty(batch, queries, heads, v.shape[3]).transpose(1, 2)  # as the next projection reads it
+    kept = q.new_empty(2, batch, heads, queries, dtype=torch.float32) if trains else None
+    sizes, place = _sizes(q, k, v, out, q, k, v, added), None if added is None else added.place(added.numbers, queries)
+    _check(library.attention_forward(sizes, _at(q), _at(k), _at(v), place, _at(out), _at(kept), scale))
     return out, kept
 
 
-def backward(library: Library, q: Tensor, k: Tensor, v: Tensor, row: Tensor | None, kept: Tensor, gradient: Tensor,
+def backward(library: Library, q: Tensor, k: Tensor, v: Tensor, added: Added | None, kept: Tensor, gradient: Tensor,
              scale: float, learned: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:  # fmt: skip
-    """The gradients of q, k and v and, if it is ``learned``, of the row without its room. Raises MemoryError."""
+    """The gradients of q, k and v and, if it is ``learned``, of what was added, without room. Raises MemoryError."""
     to_q, to_k, to_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-    length = 0 if row is None else row.shape[1]
-    # Apart for every head of every row, as threads share nothing.
-    to_rows = q.new_zeros(q.shape[0], q.shape[1], length, dtype=torch.float32) if learned else None
-    sizes = _sizes(q, k, v, gradient, to_q, to_k, to_v, row)
-    _check(library.attention_backward(sizes, _at(q), _at(k), _at(v), _at(row), _at(kept), _at(gradient), _at(to_q),
-                                      _at(to_k), _at(to_v), _at(to_rows), length, scale))  # fmt: skip
-    if to_rows is None or row is None:
+    sizes, queries = _sizes(q, k, v, gradient, to_q, to_k, to_v, added), q.shape[2]
+    place = to_place = to_each = None
+    if added is not None:
+        place = added.place(added.numbers, queries)
+        if learned:  # apart for every head, as threads share nothing
+            to_each = added.numbers.new_zeros(q.shape[1], *added.numbers.shape[1:])
+            to_place = added.place(to_each, queries)
+    apart = 0 if to_each is None else to_each.stride(0)
+    _check(library.attention_backward(sizes, _at(q), _at(k), _at(v), place, _at(kept), _at(gradient), _at(to_q),
+                                      _at(to_k), _at(to_v), to_place, apart, scale))  # fmt: skip
+    if added is None or to_each is None:
         return to_q, to_k, to_v, None
-    return to_q, to_k, to_v, to_rows.sum(0)[:, :-ROOM].sum_to_size(row.shape[0], length - ROOM)
+    return to_q, to_k, to_v, to_each.sum_to_size(added.numbers.shape)[..., :-ROOM]
 
 
 def _at(tensor: Tensor | None) -> int | None:
@@ -54,10 +78,11 @@ def _at(tensor: Tensor | None) -> int | None:
 
 
 def _sizes(q: Tensor, k: Tensor, v: Tensor, out: Tensor, to_q: Tensor, to_k: Tensor, to_v: Tensor,
-           row: Tensor | None) -> Any:  # fmt: skip
+           added: Added | None) -> Any:  # fmt: skip
     strides = [stride for tensor in (q, k, v, out, to_q, to_k, to_v) for stride in tensor.stride()[:3]]
-    between = 0 if row is None or row.shape[0] == 1 else row.shape[1]
-    return _Sizes(*q.shape, v.shape[3], *strides, between, torch.get_num_threads(), q.dtype is torch.bfloat16)
+    more = (0, 0) if added is None else added.strides()
+    narrow = q.dtype is torch.bfloat16
+    return _Sizes(*q.shape[:3], k.shape[2], q.shape[3], v.shape[3], *strides, *more, torch.get_num_threads(), narrow)
 
 
 def _check(failed: int) -> None:

@@ -67,7 +67,7 @@ def _wrong_attention(library: Library, draw: torch.Generator) -> str | None:
     row = torch.randn(3, time, generator=draw)
     for dtype in attention.DTYPES:
         given = [x.to(dtype) for x in (q, k, v, wanted)]
-        wide = attention.with_room(row)
+        wide = attention.Added.of(row)
         out, kept = attention.forward(library, given[0], given[1], given[2], wide, scale, True)
         assert kept is not None
         found = attention.backward(library, given[0], given[1], given[2], wide, kept, given[3], scale, True)

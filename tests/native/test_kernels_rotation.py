@@ -1,0 +1,159 @@
+"""Compiled rotations and look-ups are those of PyTorch's operations, to the last bit, and give way where they must."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import noise
+from torch import Tensor
+from torch.nn import functional as F
+
+from locant.encodings import Add, Concat, Learned, Rotary, contiguous, native
+from locant.encodings.native import functions
+from locant.encodings.rotary import turn_plainly, waves
+
+DTYPES = [torch.float32, torch.bfloat16, torch.float64]
+
+
+def lying(order: str, batch: int, heads: int, time: int, width: int) -> Tensor:
+    if order == "own":
+        return noise(batch, heads, time, width)
+    if order == "odd":
+        return noise(batch, heads, time, width + 1)[..., 1:]
+    return noise(batch, time, 3, heads, width).permute(2, 0, 3, 1, 4)[1]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    layout=st.sampled_from(["half", "interleaved"]),
+    order=st.sampled_from(["own", "shared", "odd"]),
+    dtype=st.sampled_from(DTYPES),
+    sizes=st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 9),
+                    st.one_of(st.integers(1, 40), st.sampled_from([8, 16, 32, 64]))),
+    of_rows=st.booleans(), of_heads=st.booleans(), of_times=st.booleans(),
+)  # fmt: skip
+def test_a_rotation_is_the_plain_one_to_the_last_bit(layout: str, order: str, dtype: torch.dtype,
+                                                     sizes: tuple[int, ...], of_rows: bool, of_heads: bool,
+                                                     of_times: bool) -> None:  # fmt: skip
+    batch, heads, time, pairs = sizes
+    wide = torch.promote_types(dtype, torch.float32)
+    table = (batch if of_rows else 1, heads if of_heads else 1, time if of_times else 1, pairs)
+    cos, sin = waves(3.0 * noise(*table, seed=3).to(wide))
+    x = lying(order, batch, heads, time, 2 * pairs).to(dtype)
+    x = x if x.stride(3) == 1 else x.contiguous()
+    found = functions.turned(cos, sin, layout, x)
+    assert found is not None
+    assert torch.equal(found[0], turn_plainly(x, cos, sin, layout=layout))
+    two = functions.turned(cos, sin, layout, x, x + 1)
+    assert two is not None
+    assert torch.equal(two[0], found[0])
+    assert torch.equal(two[1], turn_plainly(x + 1, cos, sin, layout=layout))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # torch's, for forward mode
+@pytest.mark.parametrize("layout", ["half", "interleaved"])
+@pytest.mark.parametrize("order", ["own", "shared"])
+def test_derivatives_of_any_order(layout: str, order: str) -> None:
+    cos, sin = waves(noise(1, 1, 3, 2, seed=3).double())
+    q, k = (lying(order, 2, 2, 3, 4).double().detach().requires_grad_() for _ in range(2))
+
+    def call(q: Tensor, k: Tensor) -> tuple[Tensor, ...]:
+        found = functions.turned(cos, sin, layout, q, k)
+        assert found is not None
+        return found
+
+    assert torch.autograd.gradcheck(call, (q, k), check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(call, (q, k))
+    only, _ = call(q, k)  # the other has no gradient then
+    assert torch.autograd.grad(only.sum(), (q, k), allow_unused=True)[0].abs().sum() > 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["half", "interleaved"])
+def test_what_is_infinite_or_no_number_stays_so(layout: str, dtype: torch.dtype) -> None:
+    x = torch.tensor([torch.inf, -torch.inf, torch.nan, 1.0, 0.0, -0.0, 3e38, 1e-40]).to(dtype)[None, None, None]
+    cos, sin = waves(torch.tensor([0.0, 1.0, 2.0, 0.5]).to(torch.promote_types(dtype, torch.float32))[None, None, None])
+    found = functions.turned(cos, sin, layout, x)
+    assert found is not None
+    torch.testing.assert_close(found[0], turn_plainly(x, cos, sin, layout=layout), rtol=0, atol=0, equal_nan=True)
+
+
+def test_many_numbers_are_turned_by_threads_as_by_one() -> None:
+    cos, sin = waves(noise(1, 1, 300, 16, seed=3))
+    x = noise(3, 5, 300, 32)
+    alone = functions.turned(cos, sin, "half", x)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        together = functions.turned(cos, sin, "half", x)
+    finally:
+        torch.set_num_threads(threads)
+    assert alone is not None
+    assert together is not None
+    assert torch.equal(alone[0], together[0])
+
+
+def test_they_give_way() -> None:
+    cos, sin = waves(noise(1, 1, 3, 2, seed=3))
+    x = noise(2, 2, 3, 4)
+    for other in (x.half(), x.to("meta"), x.mT.contiguous().mT, x[0], x[..., :2], x[:0], x.double()):
+        assert functions.turned(cos, sin, "half", other) is None
+    learned = cos.clone().requires_grad_()
+    assert functions.turned(learned, sin, "half", x) is None
+    with torch.no_grad():
+        assert functions.turned(learned, sin, "half", x) is not None
+    with native.kernels("torch"):
+        assert functions.turned(cos, sin, "half", x) is None
+    fewer = functions.turned(cos, sin, "half", x, x[:, :1])
+    assert fewer is not None
+    assert fewer[1].shape == (2, 1, 3, 4)
+
+
+def test_what_is_mapped_or_compiled_is_left_to_torch() -> None:
+    rotary, where = Rotary(4), contiguous(3).positions
+    x = noise(5, 2, 2, 3, 4)
+    mapped = torch.func.vmap(lambda each: rotary.qk(each, each, where, where)[0])(x)
+    torch.testing.assert_close(mapped, torch.stack([rotary.qk(each, each, where, where)[0] for each in x]))
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tokens_are_looked_up_with_their_positions(rows: int, dtype: torch.dtype) -> None:
+    table, tokens = noise(11, 6).to(dtype), torch.randint(11, (3, 4), generator=torch.Generator().manual_seed(0))
+    positions = torch.stack([torch.arange(4) + row for row in range(rows)])
+    for encoding in (Add(Learned(9, 6)), Concat(Learned(9, 3)), Concat(Learned(9, 3), scale=0.5)):
+        encoding.to(dtype)
+        expected = encoding.embed(F.embedding(tokens, table), positions)
+        with torch.no_grad():
+            found = encoding.look_up(table, tokens, positions)
+            with native.kernels("torch"):
+                plain = encoding.look_up(table, tokens, positions)
+        assert torch.equal(found, plain)
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("token", [-1, 11])
+def test_a_token_that_there_is_not_is_refused_as_ever(token: int) -> None:
+    table, tokens, where = noise(11, 6), torch.tensor([[0, token]]), contiguous(2).positions
+    for encoding in (Add(Learned(9, 6)), Concat(Learned(9, 3))):
+        with torch.no_grad(), pytest.raises((IndexError, RuntimeError), match="out of range"):
+            encoding.look_up(table, tokens, where)
+
+
+def test_look_ups_give_way_where_a_gradient_is_needed() -> None:
+    table, tokens, code = noise(11, 6), torch.tensor([[0, 1]]), noise(1, 2, 6)
+    assert functions.looked_up(table, tokens, code, concatenate=False) is None
+    with torch.no_grad():
+        assert functions.looked_up(table, tokens, code, concatenate=False) is not None
+        apart = table.mT.contiguous().mT
+        for given in (
+            (apart, tokens, code),
+            (table, tokens[0], code),
+            (table, tokens.int(), code),
+            (table, tokens, code[:, :1]),
+            (table, tokens, code.double()),
+            (table, tokens[:, :0], code),
+        ):
+            assert functions.looked_up(*given, concatenate=False) is None
+        assert functions.looked_up(table.double(), tokens, code.double(), concatenate=False) is None
+        assert functions.looked_up(table.double(), tokens, code.double(), concatenate=True) is not None
