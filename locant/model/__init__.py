@@ -4,6 +4,7 @@ The functions ``decoder`` and ``generate`` are ``locant.decoder`` and ``locant.g
 """
 
 from locant.model.cache import Cache
+from locant.model.call import causal_attention
 from locant.model.decoder import Decoder
 
-__all__ = ["Cache", "Decoder"]
+__all__ = ["Cache", "Decoder", "causal_attention"]
