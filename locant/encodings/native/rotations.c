@@ -111,13 +111,15 @@ int64_t look_up_beside(const char *table, int64_t row, int64_t rows, const int64
     return -1;
 }
 
-/* Rows of a table, each with the vector of its position added. */
+/* Rows of a table, each with the vector of its position added. Tokens at one position follow each other, so that its
+   vector is read from memory once. */
 int64_t look_up_added(const float *restrict table, int64_t width, int64_t rows, const int64_t *restrict ids,
                       int64_t count, const float *restrict code, int64_t times, float *restrict out) {
-    for (int64_t i = 0, time = 0; i < count; i++, time = time + 1 == times ? 0 : time + 1, out += width) {
-        if (ids[i] < 0 || ids[i] >= rows) return i;
-        const float *token = table + ids[i] * width, *place = code + time * width;
-        for (int64_t j = 0; j < width; j++) out[j] = token[j] + place[j];
-    }
+    for (int64_t time = 0; time < times; time++)
+        for (int64_t i = time; i < count; i += times) {
+            if (ids[i] < 0 || ids[i] >= rows) return i;
+            const float *token = table + ids[i] * width, *place = code + time * width;
+            for (int64_t j = 0; j < width; j++) out[i * width + j] = token[j] + place[j];
+        }
     return -1;
 }
