@@ -31,7 +31,9 @@ def pays(q: Tensor, k: Tensor, v: Tensor, *, adds: bool) -> bool:
     time = q.shape[2]
     if time < LEAST or native.library() is None or not eager() or getattr(forward_ad, "_current_level", 0) >= 0:
         return False
-    if q.device.type != "cpu" or q.dtype not in kernel.DTYPES or not q.dtype == k.dtype == v.dtype:
+    if not (native.plain(q) and native.plain(k) and native.plain(v)):
+        return False
+    if q.dtype not in kernel.DTYPES or not q.dtype == k.dtype == v.dtype:
         return False
     if q.shape != k.shape or q.shape[:3] != v.shape[:3] or q.numel() == 0:
         return False

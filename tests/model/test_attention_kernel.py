@@ -167,7 +167,16 @@ class TestWhenItPays:
     def test_it_gives_way_to_what_it_cannot_take(self) -> None:
         q, k, v = inputs((2, 2, 50, 4), 4, False, torch.float32)
         assert compiled.pays(q, k, v, adds=True)
-        for other in (q.double(), q.half(), q.to("meta"), q[:, :, 1:], q[..., 1:]):
+        subclass = type("Marked", (Tensor,), {})(q.detach())
+        for other in (
+            subclass,
+            torch.complex(q, q).conj().imag,
+            q.double(),
+            q.half(),
+            q.to("meta"),
+            q[:, :, 1:],
+            q[..., 1:],
+        ):
             assert not compiled.pays(other, k, v, adds=True)
         assert not compiled.pays(q, k, v.bfloat16(), adds=True)
         assert not compiled.pays(q, k, v[:, :, 1:], adds=True)

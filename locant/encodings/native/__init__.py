@@ -1,14 +1,16 @@
-"""Rotations and look-ups in C, where the machine has a compiler: one pass over memory each, at the speed of a copy.
+"""Rotations, look-ups and causal attention in C, where the machine has a compiler.
 
-They give what the plain way gives, to the last bit. Without a compiler, on other devices, in compiled graphs and where
-a frequency learns, PyTorch's operations do the same. ``kernels`` and the
-variable ``LOCANT_KERNELS`` choose; ``why`` says what is used, and the reason.
+Rotations and look-ups take one pass over memory and give what the plain way gives, to the last bit; attention differs
+by the rounding of sums. Without a compiler, on other devices, in compiled graphs and where a frequency learns, torch's
+operations do the same. ``kernels`` and the variable ``LOCANT_KERNELS`` choose; ``why`` says what is used, and why.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+
+from torch import Tensor, nn
 
 from locant.encodings.native import build
 from locant.encodings.native.build import Library
@@ -54,6 +56,12 @@ def compiled() -> Library:
     if found is None:
         raise RuntimeError(f"expected compiled kernels, was: none, as {reason}")
     return found
+
+
+def plain(x: Tensor) -> bool:
+    """Whether what the tensor shows is what lies in memory, where a processor can reach it: no subclass, no view that
+    stands for other numbers."""
+    return type(x) in (Tensor, nn.Parameter) and x.is_cpu and not x.is_neg()
 
 
 def why() -> str:

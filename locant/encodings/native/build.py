@@ -20,11 +20,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).parent
-FLAGS = ("-O3", "-march=native", "-shared", "-fPIC")
+FLAGS = ("-O3", "-shared", "-fPIC")
 SOURCES = {"rotations.c": "-ffp-contract=off", "attention.c": "-ffp-contract=fast"}
 """Rotations round a product before it is added to another, as PyTorch's operations do; sums of products need not."""
-WANTED = (("-fopenmp", "-mprefer-vector-width=512"), ("-fopenmp",), ())
-"""More flags, of which the first that the compiler takes are used: threads, and the widest registers."""
+WANTED = (
+    ("-march=native", "-fopenmp", "-mprefer-vector-width=512"),
+    ("-march=native", "-fopenmp"),
+    ("-march=native",),
+    ("-mcpu=native",),
+    (),
+)
+"""More flags, of which the first that the compiler takes are used: all that the processor can do, threads, and its
+widest registers."""
 SECONDS = 60.0  # until a compiler is given up
 
 Pointer, Number, Small, Real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float

@@ -3,14 +3,12 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import Function, forward_ad
 
 from locant.encodings import native
 from locant.encodings.native.calls import KINDS, added, beside, rotated
 from locant.encodings.once import eager
-
-PLAIN = (Tensor, nn.Parameter)  # of other kinds of tensors, memory is not what they show
 
 
 def turned(cos: Tensor, sin: Tensor, layout: str, *xs: Tensor) -> tuple[Tensor, ...] | None:
@@ -32,7 +30,7 @@ def turned(cos: Tensor, sin: Tensor, layout: str, *xs: Tensor) -> tuple[Tensor, 
 
 
 def _serves(x: Tensor, cos: Tensor, sin: Tensor) -> bool:
-    if type(x) not in PLAIN or type(cos) not in PLAIN or x.dtype not in KINDS or not (x.is_cpu and cos.is_cpu):
+    if not (native.plain(x) and native.plain(cos) and native.plain(sin)) or x.dtype not in KINDS:
         return False
     if torch.is_grad_enabled() and (cos.requires_grad or sin.requires_grad):
         return False
@@ -47,8 +45,8 @@ def _serves(x: Tensor, cos: Tensor, sin: Tensor) -> bool:
 
 def _alike(x: Tensor, other: Tensor) -> bool:
     """Whether one call can do both: what serves the one then serves the other."""
-    return (type(other) in PLAIN and x.shape == other.shape and x.stride() == other.stride()
-            and x.dtype is other.dtype and other.is_cpu)  # fmt: skip
+    same = x.shape == other.shape and x.stride() == other.stride() and x.dtype is other.dtype
+    return same and native.plain(other)
 
 
 def _call(cos: Tensor, sin: Tensor, layout: str, sign: int, xs: tuple[Tensor, ...], alike: bool) -> tuple[Tensor, ...]:
@@ -98,7 +96,7 @@ def looked_up(table: Tensor, ids: Tensor, code: Tensor, *, concatenate: bool) ->
     if library is None or torch.is_grad_enabled() or not eager() or ids.numel() == 0:
         return None
     tensors = table, ids, code
-    if any(type(x) not in PLAIN or x.device.type != "cpu" or not x.is_contiguous() for x in tensors):
+    if not all(native.plain(x) and x.is_contiguous() for x in tensors):
         return None
     if ids.ndim != 2 or ids.dtype is not torch.int64 or code.dtype is not table.dtype or code.ndim != 3:
         return None
