@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
+import torch
 from torch import Tensor, nn
 
 from locant.encodings.native import build
@@ -41,8 +42,8 @@ def _loaded() -> tuple[Library | None, str]:
 
 
 def library() -> Library | None:
-    """The compiled kernels, or None where they are not to be used or cannot be had."""
-    if _state["way"] != "native":
+    """The compiled kernels, or None where they are not to be used or cannot be had, and in a compiled graph."""
+    if torch.compiler.is_compiling() or _state["way"] != "native":
         return None
     return _loaded()[0]
 
