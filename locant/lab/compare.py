@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from locant.lab.executors import Event, Job, execute
+from locant.lab.executors import Event, Job, Worker, execute, hired
 from locant.lab.plan import Plan, make
 from locant.lab.records import export
 from locant.lab.run import Run
@@ -50,14 +50,17 @@ def compare(settings: Settings, watcher: Watcher | None = None) -> dict[str, Any
     with _alone(settings.out):
         clear_partials(settings.out)
         try:
-            plan = make(settings, settle(settings))
+            settled = settle(settings)
+            # In a new folder there is something to train for certain, and loading takes workers as long as planning.
+            with hired(settled.choices.workers if new else 0) as ready:
+                plan = make(settings, settled)
+                found, failed = _train(plan, plan.tuning(), watcher, ready)
+                rates = choose_rates(plan, found)
+                more, broken = _train(plan, plan.runs(rates), watcher, ready)
         except (ValueError, OSError):
-            if new:
+            if new and not any((settings.out / "runs").glob("*")):
                 shutil.rmtree(settings.out)
             raise
-        found, failed = _train(plan, plan.tuning(), watcher)
-        rates = choose_rates(plan, found)
-        more, broken = _train(plan, plan.runs(rates), watcher)
         results = {**found, **more}
         document = summarise(plan, rates, results, [*failed, *broken])
         write_json(settings.out / "comparison.json", document)
@@ -68,8 +71,9 @@ def compare(settings: Settings, watcher: Watcher | None = None) -> dict[str, Any
     return document
 
 
-def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher) -> tuple[Results, list[dict[str, Any]]]:
-    """Results of all runs by id, trained where missing, and those that failed."""
+def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher,
+           ready: list[Worker]) -> tuple[Results, list[dict[str, Any]]]:  # fmt: skip
+    """Results of all runs by id, trained where missing, and those that failed. ready: workers that have loaded."""
     settings, choices, results, failed = plan.settings, plan.settled.choices, {}, []
     for run in runs:
         if (result := RunFolder(settings.out, run).result()) is not None:
@@ -99,7 +103,7 @@ def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher) -> tuple[Results, 
         watcher.happened(event)
 
     if jobs:
-        execute(jobs, choices.workers, listen)
+        execute(jobs, choices.workers, listen, ready)
     return {run.id: results[run.id] for run in runs if run.id in results}, failed
 
 

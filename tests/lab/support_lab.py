@@ -2,6 +2,7 @@
 
 import json
 import random
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,10 +40,16 @@ def settings(folder: Path, **changes) -> Settings:
     return replace(made, **changes)
 
 
-def in_process(jobs, workers, listen) -> None:
+def in_process(jobs, workers, listen, ready=None) -> None:
     """Stands in for ``execute``: the same jobs, one after the other, without other processes."""
     for job in jobs:
         listen(perform(job, listen))
+
+
+@contextmanager
+def nobody(count):
+    """Stands in for ``hired``: no processes."""
+    yield []
 
 
 def text(size: int = 12_000) -> Text:
