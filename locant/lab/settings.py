@@ -32,7 +32,7 @@ class Settings:
     """Text: prose, code (both from the running Python), a file, a folder, hf:NAME, or none."""
     task: tuple[str, ...] = ("what_at_index",)
     """Synthetic tasks: copy, reverse, recall, induction, sort, parity, shift, what_at_index; or none."""
-    budget: str = "180k"
+    budget: str = "160k"
     """What each training may spend: 200k or 5M (tokens), 60s, or 1e12flops."""
     seeds: int = 3
     """Trainings per encoding, with seeds 0, 1, ... that all encodings share."""
@@ -140,4 +140,4 @@ PRESETS = {
         out=Path("results-serious")
     ),
 }  # fmt: skip
-"""quick: one to two minutes on two cores. serious: 10 to 30 minutes, with the learning rate chosen per encoding."""
+"""quick: about a minute on two cores. serious: 10 to 30 minutes, with the learning rate chosen per encoding."""
