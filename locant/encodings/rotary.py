@@ -1,6 +1,7 @@
 """Rotations of queries and keys: the score sees position through the angle between them."""
 
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,8 +11,8 @@ from locant.encodings.axes import on_axes, one_axis
 from locant.encodings.base import PositionalEncoding
 from locant.encodings.derived import Derived
 from locant.encodings.frequencies import constant, geometric
-from locant.encodings.native import functions as kernels
 from locant.encodings.native import library
+from locant.encodings.native.functions import Table
 from locant.encodings.once import eager, once
 
 LAYOUTS = ("half", "interleaved")
@@ -170,28 +171,33 @@ class Rotary(PositionalEncoding):
 
     def qk(self, q: Tensor, k: Tensor, q_positions: Tensor, k_positions: Tensor) -> tuple[Tensor, Tensor]:
         there = self._waves(q_positions)
-        if k_positions is q_positions:
-            return self._both(q, k, *there)
-        return self._turn(q, *there), self._turn(k, *self._waves(k_positions))
-
-    def _both(
-        self, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, factors: tuple[Tensor, ...]
-    ) -> tuple[Tensor, Tensor]:
-        found = rotary_fast.small(q, k, factors) if factors else kernels.turned(cos, sin, self.layout, q, k)
+        if k_positions is not q_positions:
+            return self._turn(q, there), self._turn(k, self._waves(k_positions))
+        found = rotary_fast.small(q, k, there.factors) if there.table is None else there.table.both(q, k)
         if found is None:
-            return self._turn(q, cos, sin, factors), self._turn(k, cos, sin, factors)
+            return self._turn(q, there), self._turn(k, there)
         first, second = found
         return first, second
 
-    def _waves(self, positions: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        frequencies = self.frequencies.table
+    def _waves(self, positions: Tensor) -> "Waves":
+        frequencies, slow = self.frequencies.table, library() is None
 
-        def made() -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        def made() -> Waves:
             cos, sin = waves(angles(positions, frequencies).unsqueeze(-3), self.attention_factor)
-            return cos, sin, rotary_fast.ready(cos, sin, self.layout) if slow and eager() else ()
+            if not slow:
+                return Waves(cos, sin, (), Table(cos, sin, self.layout))
+            return Waves(cos, sin, rotary_fast.ready(cos, sin, self.layout) if eager() else (), None)
 
-        slow = library() is None
         return once((self, self.attention_factor, self.layout, slow), made, positions, frequencies)
 
-    def _turn(self, x: Tensor, cos: Tensor, sin: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
-        return turn(x, cos, sin, layout=self.layout, side=self.side, factors=factors)
+    def _turn(self, x: Tensor, there: "Waves") -> Tensor:
+        return turn(x, there.cos, there.sin, layout=self.layout, side=self.side, factors=there.factors)
+
+
+class Waves(NamedTuple):
+    """Cosines and sines of some positions, with what is faster than them: PyTorch's factors, or a compiled table."""
+
+    cos: Tensor
+    sin: Tensor
+    factors: tuple[Tensor, ...]
+    table: Table | None

@@ -34,8 +34,10 @@ def small(q: Tensor, k: Tensor, factors: tuple[Tensor, ...]) -> tuple[Tensor, Te
     """``turned`` of few queries and keys at the same positions, if that needs no gradient: a token of decoding.
 
     One token costs what the calls do, so that queries and keys are laid side by side and turned there at once. None
-    where this does not serve.
+    where this does not serve, as without factors.
     """
+    if not factors:
+        return None
     first, shape = factors[0], q.shape
     if len(shape) != 4 or shape != k.shape or q.dtype is not k.dtype or q.numel() >= LEAST:
         return None

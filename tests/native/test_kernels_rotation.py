@@ -163,3 +163,39 @@ def test_look_ups_give_way_where_a_gradient_is_needed() -> None:
             assert functions.looked_up(*given, concatenate=False) is None
         assert functions.looked_up(table.double(), tokens, code.double(), concatenate=False) is None
         assert functions.looked_up(table.double(), tokens, code.double(), concatenate=True) is not None
+
+
+def test_a_table_that_remembers_looks_again_where_it_must() -> None:
+    """The second call of a form goes the short way; whatever has changed since is seen."""
+    cos, sin = waves(noise(1, 1, 3, 2, seed=3))
+    table = functions.Table(cos, sin, "half")
+    q, k = noise(2, 2, 4, 3, 4)
+
+    def check(q: Tensor, k: Tensor) -> tuple[Tensor, ...]:
+        found = table.both(q, k)
+        assert found is not None
+        for one, x in zip(found, (q, k), strict=True):
+            assert torch.equal(one, turn_plainly(x, cos, sin, layout="half"))
+        return found
+
+    for _ in range(2):
+        check(q, k)
+    assert table.form
+    trained = q.clone().requires_grad_(), k.clone().requires_grad_()
+    for _ in range(2):
+        assert all(one.requires_grad for one in check(*trained))
+        with torch.no_grad():
+            assert not any(one.requires_grad for one in check(*trained))
+    check(noise(4, 3, 2, 4).transpose(1, 2)[:2], k)
+    check(q, k[:1].expand(2, -1, -1, -1))
+    check(q.bfloat16(), k.bfloat16())
+    check(q, k)
+    negated = torch.complex(q, q).conj().imag
+    assert negated.is_neg()
+    assert table.both(negated, negated) is None
+    assert table.both(Marked(q), k) is None
+    assert table.both(q.to("meta"), k.to("meta")) is None
+    with native.kernels("torch"):
+        assert table.both(q, k) is None
+    mapped = torch.func.vmap(lambda each: Rotary(4).qk(each, each, torch.arange(3)[None], torch.arange(3)[None])[0])
+    assert mapped(noise(5, 2, 4, 3, 4)).shape == (5, 2, 4, 3, 4)

@@ -21,16 +21,20 @@ def rotated(library: Library, cos: Tensor, sin: Tensor, layout: str, sign: int, 
     together.
     """
     y = torch.empty_like(x)
-    threads = torch.get_num_threads() if x.numel() >= MANY else 1
-    numbers = _numbers(x.shape, x.stride(), y.stride(), cos.shape, cos.stride(), sign, threads)
-    kind = KINDS[x.dtype] + (3 if layout == "interleaved" else 0)
+    known = call_of(cos, sin, layout, sign, x, y)
     if second is None:
-        library.rotate(x.data_ptr(), y.data_ptr(), None, None, cos.data_ptr(), sin.data_ptr(), numbers, kind)
+        library.rotate(x.data_ptr(), y.data_ptr(), None, None, *known)
         return (y,)
     z = torch.empty_like(second)
-    library.rotate(x.data_ptr(), y.data_ptr(), second.data_ptr(), z.data_ptr(), cos.data_ptr(), sin.data_ptr(),
-                   numbers, kind)  # fmt: skip
+    library.rotate(x.data_ptr(), y.data_ptr(), second.data_ptr(), z.data_ptr(), *known)
     return y, z
+
+
+def call_of(cos: Tensor, sin: Tensor, layout: str, sign: int, x: Tensor, y: Tensor) -> tuple[object, ...]:
+    """What a call needs to know besides where ``x`` and ``y`` and another pair of the same form are."""
+    threads = torch.get_num_threads() if x.numel() >= MANY else 1
+    numbers = _numbers(x.shape, x.stride(), y.stride(), cos.shape, cos.stride(), sign, threads)
+    return cos.data_ptr(), sin.data_ptr(), numbers, KINDS[x.dtype] + (3 if layout == "interleaved" else 0)
 
 
 @lru_cache(64)

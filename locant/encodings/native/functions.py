@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 
 from locant.encodings import native
-from locant.encodings.native.calls import KINDS, added, beside, rotated
+from locant.encodings.native.calls import KINDS, added, beside, call_of, rotated
 from locant.encodings.once import eager
 
 
@@ -22,11 +22,44 @@ def turned(cos: Tensor, sin: Tensor, layout: str, *xs: Tensor) -> tuple[Tensor, 
     alike = len(xs) == 1 or _alike(*xs)
     if not alike and not all(_serves(x, cos, sin) for x in xs[1:]):
         return None
-    needed = torch.is_grad_enabled() and any(x.requires_grad for x in xs)
-    if not needed and getattr(forward_ad, "_current_level", 0) < 0:  # where torch does not tell, all that is there
+    if not _followed(*xs):
         return _call(cos, sin, layout, 1, xs, alike)
     result: tuple[Tensor, ...] = _Turned.apply(cos, sin, layout, 1, *xs)
     return result
+
+
+class Table:
+    """Cosines and sines for ``turned``, which remembers what the last queries and keys looked like.
+
+    In decoding all layers ask for the same positions with queries and keys of the same form: what was found out about
+    the first holds for the others, and a token costs little more than the call.
+    """
+
+    def __init__(self, cos: Tensor, sin: Tensor, layout: str) -> None:
+        self.cos, self.sin, self.layout = cos, sin, layout
+        self.form: tuple[object, ...] = ()
+        self.known: tuple[object, ...] = ()
+
+    def both(self, q: Tensor, k: Tensor) -> tuple[Tensor, ...] | None:
+        """``turned`` of queries and keys."""
+        form = (type(q), type(k), q.shape, k.shape, q.stride(), k.stride(), q.dtype, k.dtype, q.is_cpu, k.is_cpu)
+        if form == self.form and not _followed(q, k) and not (q.is_neg() or k.is_neg()):
+            library = native.library()
+            if library is not None and eager():
+                y, z = torch.empty_like(q), torch.empty_like(k)
+                library.rotate(q.data_ptr(), y.data_ptr(), k.data_ptr(), z.data_ptr(), *self.known)
+                return y, z
+        found = turned(self.cos, self.sin, self.layout, q, k)
+        if found is not None and _alike(q, k) and not _followed(q, k):
+            self.form, self.known = form, call_of(self.cos, self.sin, self.layout, 1, q, found[0])
+        return found
+
+
+def _followed(*xs: Tensor) -> bool:
+    """Whether somebody wants derivatives; where torch does not tell of those in forward mode, yes."""
+    return getattr(forward_ad, "_current_level", 0) >= 0 or (
+        torch.is_grad_enabled() and any(x.requires_grad for x in xs)
+    )
 
 
 def _serves(x: Tensor, cos: Tensor, sin: Tensor) -> bool:
