@@ -54,6 +54,15 @@ def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Ten
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
+def lying(order: str, batch: int, heads: int, time: int, width: int) -> Tensor:
+    """Queries in memory of their own, as views of a common projection, or at an odd place (no complex number is)."""
+    if order == "own":
+        return noise(batch, heads, time, width)
+    if order == "odd":
+        return noise(batch, heads, time, width + 1)[..., 1:]
+    return noise(batch, time, 3, heads, width).permute(2, 0, 3, 1, 4)[1]
+
+
 def same(actual: Tensor, expected: Tensor, why: str = "") -> None:
     """Equal up to the rounding of float32 sums in another order."""
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=5e-5, msg=lambda text: f"{why}\n{text}")

@@ -16,7 +16,7 @@ from locant.bench.cases import Case, Part, attention_of, parts
 from locant.bench.memory import peak
 from locant.bench.options import Options
 from locant.bench.timing import Timing, ratios
-from locant.encodings import Code, PositionalEncoding, build
+from locant.encodings import Code, PositionalEncoding, build, native
 
 Document = dict[str, Any]
 
@@ -57,7 +57,8 @@ def _name(encoding: PositionalEncoding) -> str:
 
 def _machine() -> Document:
     processor = platform.processor() or platform.machine()
-    return {"processor": processor, "cores": os.cpu_count(), "torch": torch.__version__, "threads": 1}
+    return {"processor": processor, "cores": os.cpu_count(), "torch": torch.__version__, "threads": 1,
+            "kernels": native.why()}  # fmt: skip
 
 
 def _told(options: Options) -> Document:
@@ -117,6 +118,7 @@ def notes(document: Document) -> list[str]:
         found.append(f"not installed, so not compared with: {', '.join(missing)}")
     return [
         *found,
+        f"kernels: {document['machine']['kernels']}",
         "ratios are medians over the rounds, in CPU time of one thread; a copy copies gradients, too",
         "MiB is what a call holds at most, with its gradients, and without what is inside of one operation",
     ]

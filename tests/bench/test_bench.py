@@ -89,6 +89,7 @@ def test_a_bench_has_a_row_for_each_encoding_and_part() -> None:
     assert document["options"]["length"] == 12
     assert len(command.tables(document)) == 4
     assert any("attention blocks: none" in note for note in command.notes(document))
+    assert "kernels: native: compiled here" in command.notes(document)
 
 
 def test_who_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import noise
+from support import lying, noise
 from torch import Tensor
 from torch.autograd import forward_ad
 
@@ -17,15 +17,6 @@ CLOSE = {torch.float32: 1e-5, torch.float64: 1e-13, torch.bfloat16: 0.04, torch.
 
 def curves(rows: int, heads: int, time: int, pairs: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     return waves(3.0 * noise(rows, heads, time, pairs, seed=3).to(dtype))
-
-
-def lying(order: str, batch: int, heads: int, time: int, width: int) -> Tensor:
-    """Queries in memory of their own, as views of a common projection, or at an odd place (no complex number is)."""
-    if order == "own":
-        return noise(batch, heads, time, width)
-    if order == "odd":
-        return noise(batch, heads, time, width + 1)[..., 1:]
-    return noise(batch, time, 3, heads, width).permute(2, 0, 3, 1, 4)[1]
 
 
 @settings(max_examples=150, deadline=None)

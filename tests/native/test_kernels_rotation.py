@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import noise
+from support import lying, noise
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -13,14 +13,6 @@ from locant.encodings.native import functions
 from locant.encodings.rotary import turn_plainly, waves
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float64]
-
-
-def lying(order: str, batch: int, heads: int, time: int, width: int) -> Tensor:
-    if order == "own":
-        return noise(batch, heads, time, width)
-    if order == "odd":
-        return noise(batch, heads, time, width + 1)[..., 1:]
-    return noise(batch, time, 3, heads, width).permute(2, 0, 3, 1, 4)[1]
 
 
 @settings(max_examples=200, deadline=None)
