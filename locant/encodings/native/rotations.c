@@ -99,20 +99,20 @@ void rotate(const void *x, void *y, const void *x2, void *y2, const void *cosine
     if (x2) ROTATIONS[kind](x2, y2, cosine, sine, n);
 }
 
-/* Rows of a table of bytes, each followed by the bytes of its position. Gives -1, or the place of an id that the table
-   does not have. */
+/* Rows of a table of bytes, each followed by the bytes of its position. Tokens at one position follow each other, so that
+   its bytes are read from memory once. Gives -1, or the place of an id that the table does not have. */
 int64_t look_up_beside(const char *table, int64_t row, int64_t rows, const int64_t *ids, int64_t count, const char *code,
                        int64_t columns, int64_t times, char *out) {
-    for (int64_t i = 0, time = 0; i < count; i++, time = time + 1 == times ? 0 : time + 1, out += row + columns) {
-        if (ids[i] < 0 || ids[i] >= rows) return i;
-        memcpy(out, table + ids[i] * row, row);
-        memcpy(out + row, code + time * columns, columns);
-    }
+    for (int64_t time = 0; time < times; time++)
+        for (int64_t i = time; i < count; i += times) {
+            if (ids[i] < 0 || ids[i] >= rows) return i;
+            memcpy(out + i * (row + columns), table + ids[i] * row, row);
+            memcpy(out + i * (row + columns) + row, code + time * columns, columns);
+        }
     return -1;
 }
 
-/* Rows of a table, each with the vector of its position added. Tokens at one position follow each other, so that its
-   vector is read from memory once. */
+/* Rows of a table, each with the vector of its position added, in the same order. */
 int64_t look_up_added(const float *restrict table, int64_t width, int64_t rows, const int64_t *restrict ids,
                       int64_t count, const float *restrict code, int64_t times, float *restrict out) {
     for (int64_t time = 0; time < times; time++)
