@@ -13,6 +13,7 @@ import torch
 
 from locant.bench.timing import Call
 from locant.bench.timing import ratios as times
+from locant.machine import allocator
 
 Quartiles = tuple[float, float, float]
 
@@ -31,12 +32,15 @@ def show(found: Mapping[str, Quartiles]) -> None:
 def run(groups: Sequence[Callable[[int], bool]], rounds: int, *packages: str) -> int:
     """Runs all groups and says whether every goal was met: 0, or 1. The command line may name another number of rounds.
 
-    packages: whose versions are printed; with any, all runs on one thread and from one seed.
+    packages: whose versions are printed; with any, all runs on one thread and from one seed, and the process keeps the
+    memory that it frees: else it is chance which candidate faults in its pages anew, which takes as long as a copy.
     """
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else rounds
     if packages:
         torch.set_num_threads(1)
         torch.manual_seed(0)
+        if allocator.available():
+            allocator.keep_freed_memory()
         versions = ", ".join(f"{name} {version(name)}" for name in packages)
         print(f"{versions}, one thread, {rounds} rounds; ratio: median [quartiles]")
     kept = []
