@@ -12,7 +12,6 @@ from locant.machine.choices import NUMERIC, PLAIN, Choices
 from locant.machine.probe import Shape, probe
 
 FILE = "choices.json"
-LATER = ("kernels",)  # choices that the first folders with a file do not name
 VOCABULARY = 256  # of bytes; tasks have fewer tokens, and their models are timed as if they had as many
 
 
@@ -74,7 +73,7 @@ def _begun(out: Path) -> dict[str, Any] | None:
         return _plain() if any((out / "runs").glob("*")) else None
     try:
         found = json.loads(path.read_text())
-        return {name: found.get(name, value) if name in LATER else found[name] for name, value in _plain().items()}
+        return {name: found[name] for name in _plain()}
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"expected {path} to name the arithmetic of the results beside it, was: unreadable") from None
 

@@ -75,7 +75,7 @@ def measure(shape: Shape, kernels: str | None = None) -> Measured:
     torch.set_num_threads(1)
     try:
         attentions: tuple[str, ...] = ("fused",)
-        ratio = _native(shape) if kernels is None and native.available() else None
+        ratio = _native(shape) if kernels is None and native.library() is not None else None
         told["kernels"] = native.why().partition(": ")[2]
         used = kernels or ("native" if use_native(ratio) else "torch")
         least = compiled.LEAST if used == "native" else tiles.LEAST

@@ -17,6 +17,7 @@ from locant.model import compiled
 from locant.model.attend import Read, Visibility, flex, sdpa
 from locant.model.bands import Masks, of_band, of_parts
 from locant.model.blockwise import by_distance, by_position, fused
+from locant.model.fused import has_units
 from locant.model.selfcheck import trusted
 from locant.model.tiles import pays, tiled
 
@@ -115,7 +116,7 @@ def _serve(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None) -> bo
     if not (see.causal and see.mask is None and q.device.type == "cpu" and q.shape == k.shape and eager()):
         return False
     if mod is None:
-        return compiled.pays(q, k, v, adds=False) or LEAST <= time < MOST or pays(q, k)
+        return compiled.pays(q, k, v, adds=False) or pays(q, k) or (LEAST <= time < MOST and not has_units(q))
     here, there = pairs.q_positions, pairs.k_positions
     if not isinstance(mod, Later) or here.ndim != 2 or here.shape[0] > 1:
         return False

@@ -17,13 +17,13 @@ from locant.encodings.once import eager
 from locant.encodings.pairwise import exact
 from locant.model.bands import Parts, band, causal, spans
 from locant.model.blockwise import again, in_order
+from locant.model.fused import has_units
 
 BLOCK = 256  # queries at a time, where what is added is computed for some of them; keys are laid out anew for each
 PIECE = 64  # queries for which it is computed at a time, so that it stays in a core's cache
 LEAST = 32  # queries from which it is faster than PyTorch's
 # With units for matrices of bfloat16, PyTorch's kernel with nothing to add is faster from so many queries on.
 AMX_FORWARD, AMX_TRAINING = 256, 1536
-AMX = bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
 
 
 def pays(q: Tensor, k: Tensor, v: Tensor, *, adds: bool) -> bool:
@@ -37,7 +37,7 @@ def pays(q: Tensor, k: Tensor, v: Tensor, *, adds: bool) -> bool:
         return False
     if q.shape != k.shape or q.shape[:3] != v.shape[:3] or q.numel() == 0:
         return False
-    if adds or not AMX or q.dtype is not torch.bfloat16:
+    if adds or not has_units(q):
         return True
     trains = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
     return time < (AMX_TRAINING if trains else AMX_FORWARD)

@@ -16,6 +16,12 @@ from locant.encodings.once import eager
 from locant.encodings.pairwise import exact
 
 NARROW = 128  # queries and keys from which products of bfloat16 pay inside the kernel
+AMX = bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())  # private; where torch does not tell, not
+
+
+def has_units(q: Tensor) -> bool:
+    """Whether the processor has units for matrices of this type, which the kernel makes the most of."""
+    return AMX and q.dtype is torch.bfloat16
 
 
 @contextmanager

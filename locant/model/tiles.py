@@ -15,7 +15,7 @@ from torch.autograd import Function
 from locant.encodings.pairwise import exact
 from locant.model.bands import Masks, band, from_band, spans, whole
 from locant.model.blockwise import again
-from locant.model.fused import multiplying
+from locant.model.fused import has_units, multiplying
 
 LEAST = 128  # queries from which it is faster than the fused kernel
 BLOCK = 64  # queries at a time
@@ -24,9 +24,10 @@ MOST = 32 << 20  # bytes that a layer may keep
 
 
 def pays(q: Tensor, k: Tensor) -> bool:
-    """Whether tiles are faster than PyTorch's kernel: in training, in bfloat16 always; not where much is to be kept."""
+    """Whether tiles are faster than PyTorch's kernel: in training, in bfloat16 always; not where much is to be kept,
+    nor where the processor has units for the type."""
     trains = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
-    if q.shape[-2] < LEAST or not (trains or q.dtype == torch.bfloat16):
+    if q.shape[-2] < LEAST or has_units(q) or not (trains or q.dtype == torch.bfloat16):
         return False
     return not trains or kept(q) <= MOST
 

@@ -59,16 +59,6 @@ def test_results_from_before_there_was_a_choice_are_plain(tmp_path, measured):
         settle(replace(made, attention="dense"), cache=measured)
 
 
-def test_a_folder_from_before_there_were_kernels_goes_on_without(tmp_path, measured):
-    made = settings(tmp_path, **AUTO)
-    settle(replace(made, kernels="torch"), cache=measured)
-    told = json.loads((made.out / FILE).read_text())
-    (made.out / FILE).write_text(json.dumps({name: value for name, value in told.items() if name != "kernels"}))
-    assert settle(made, cache=measured).choices.kernels == "torch"
-    with pytest.raises(ValueError, match="expected kernels torch as the results"):
-        settle(replace(made, kernels="native"), cache=measured)
-
-
 def test_a_damaged_file_is_not_guessed_at(tmp_path, measured):
     made = settings(tmp_path, **AUTO)
     made.out.mkdir()

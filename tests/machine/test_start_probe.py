@@ -131,6 +131,14 @@ def test_kernels_that_cannot_be_had_are_refused_before_anything_is_measured(tmp_
     assert decide(measure(TINY), 1).why["kernels"] == "no C compiler was found"
 
 
+def test_who_does_without_kernels_in_general_does_so_here(monkeypatch):
+    monkeypatch.setattr(probing, "STEP_SECONDS", 0.0)
+    with native.kernels("torch"):
+        found = measure(TINY)
+    assert found.native is None
+    assert (decide(found, 1).kernels, decide(found, 1).why["kernels"]) == ("torch", "asked for")
+
+
 def test_a_bad_choice_is_refused_before_anything_is_measured(tmp_path, counted):
     with pytest.raises(ValueError, match="expected attention fused or dense or sdpa or blocks, was: 'flash'"):
         probe(TINY, forced={"attention": "flash"}, cache=tmp_path)

@@ -12,7 +12,7 @@ import locant
 from locant.encodings import T5, Alibi, Fire, Pairs, PositionalEncoding, contiguous, native
 from locant.encodings.native import attention as kernel
 from locant.encodings.native.attention import Added
-from locant.model import blocks, compiled
+from locant.model import blocks, compiled, fused
 from locant.model.attend import Visibility, dense
 from locant.model.bands import band
 
@@ -188,7 +188,7 @@ class TestWhenItPays:
         )
 
     def test_units_for_bfloat16_are_faster_on_long_sequences(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(compiled, "AMX", True)
+        monkeypatch.setattr(fused, "AMX", True)
         x = torch.zeros(1, 1, compiled.AMX_FORWARD, 4, dtype=torch.bfloat16, requires_grad=True)
         long = torch.zeros(1, 1, compiled.AMX_TRAINING, 4, dtype=torch.bfloat16, requires_grad=True)
         assert compiled.pays(x, x, x, adds=False)
@@ -197,7 +197,7 @@ class TestWhenItPays:
         with torch.no_grad():
             assert not compiled.pays(x, x, x, adds=False)
             assert compiled.pays(x.float(), x.float(), x.float(), adds=False)
-        monkeypatch.setattr(compiled, "AMX", False)
+        monkeypatch.setattr(fused, "AMX", False)
         assert compiled.pays(long, long, long, adds=False)
 
 

@@ -27,7 +27,7 @@ from locant.encodings import (
     shifted,
 )
 from locant.encodings.derived import Derived
-from locant.model import bands, blocks, blockwise, tiles
+from locant.model import bands, blocks, blockwise, fused, tiles
 from locant.model.attend import Attend, Visibility, dense, grids, sdpa, visibility
 
 pytestmark = pytest.mark.usefixtures("torch_kernels")
@@ -53,6 +53,7 @@ def pairs_of(batch: int, heads: int, time: int, width: int, dtype: torch.dtype =
 
 def small_blocks(patch: pytest.MonkeyPatch, block: int = 4, backward: int = 3, numbers: int = 40,
                  tile: bool = False) -> None:  # fmt: skip
+    patch.setattr(fused, "AMX", False)  # whatever this machine has
     patch.setattr(blocks, "LEAST", 1)
     patch.setattr(blocks, "LEARNED", 1)
     patch.setattr(bands, "BLOCK", block)

@@ -67,9 +67,12 @@ class TestWhenItPays:
         with torch.no_grad():
             assert not tiles.pays(long, long)
 
-    def test_in_bfloat16_without_training_too(self) -> None:
+    def test_in_bfloat16_without_training_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(fused, "AMX", False)
         x = torch.zeros(1, 1, tiles.LEAST, 4, dtype=torch.bfloat16)
         assert tiles.pays(x, x)
+        monkeypatch.setattr(fused, "AMX", True)  # whose units serve PyTorch's kernel better
+        assert not tiles.pays(x, x)
 
     def test_not_where_much_would_be_kept(self) -> None:
         x = torch.zeros(1, 1, 1, 1, requires_grad=True)
