@@ -140,4 +140,4 @@ PRESETS = {
         out=Path("results-serious")
     ),
 }  # fmt: skip
-"""quick: about a minute on two cores. serious: 10 to 30 minutes, with the learning rate chosen per encoding."""
+"""quick: one to two minutes on two cores. serious: 10 to 30 minutes, with the learning rate chosen per encoding."""
