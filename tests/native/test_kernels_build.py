@@ -61,6 +61,19 @@ def test_without_a_compiler_there_is_a_reason(tmp_path: Path, compiler: str, rea
     assert done.stdout.endswith(f"{reason}\n")
 
 
+def test_without_a_home_there_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(build.Path, "home", home)
+    native._loaded.cache_clear()
+    try:
+        assert native.why() == "torch: Could not determine home directory."
+    finally:
+        native._loaded.cache_clear()
+
+
 def test_what_a_compiler_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "HERE", tmp_path)
     for name in build.SOURCES:

@@ -35,7 +35,7 @@ def _loaded() -> tuple[Library | None, str]:
     """The library and how it was made, or None and the reason."""
     try:
         library = build.load()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
         return None, str(error)
     reason = wrong(library)
     return (library, "compiled here") if reason is None else (None, reason)
