@@ -25,7 +25,7 @@ RUNS = 8
 
 
 def command(data, out, *more):
-    return ["compare", *SMALL, "--encodings", "none", "rotary", "--budget", "16k", "--data", data, "--out", out,
+    return ["compare", *SMALL, "--encodings", "none", "rotary", "--budget", "64k", "--data", data, "--out", out,
             "--workers", "1", *more]  # fmt: skip
 
 
