@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from locant.lab.executors import Event, Job, Worker, execute, hired
+from locant.lab.executors import Event, Job, execute
 from locant.lab.plan import Plan, make
 from locant.lab.records import export
 from locant.lab.run import Run
@@ -50,17 +50,14 @@ def compare(settings: Settings, watcher: Watcher | None = None) -> dict[str, Any
     with _alone(settings.out):
         clear_partials(settings.out)
         try:
-            settled = settle(settings)
-            # In a new folder there is something to train for certain, and loading takes workers as long as planning.
-            with hired(settled.choices.workers if new else 0) as ready:
-                plan = make(settings, settled)
-                found, failed = _train(plan, plan.tuning(), watcher, ready)
-                rates = choose_rates(plan, found)
-                more, broken = _train(plan, plan.runs(rates), watcher, ready)
+            plan = make(settings, settle(settings))
         except (ValueError, OSError):
-            if new and not any((settings.out / "runs").glob("*")):
+            if new:
                 shutil.rmtree(settings.out)
             raise
+        found, failed = _train(plan, plan.tuning(), watcher)
+        rates = choose_rates(plan, found)
+        more, broken = _train(plan, plan.runs(rates), watcher)
         results = {**found, **more}
         document = summarise(plan, rates, results, [*failed, *broken])
         write_json(settings.out / "comparison.json", document)
@@ -71,9 +68,8 @@ def compare(settings: Settings, watcher: Watcher | None = None) -> dict[str, Any
     return document
 
 
-def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher,
-           ready: list[Worker]) -> tuple[Results, list[dict[str, Any]]]:  # fmt: skip
-    """Results of all runs by id, trained where missing, and those that failed. ready: workers that have loaded."""
+def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher) -> tuple[Results, list[dict[str, Any]]]:
+    """Results of all runs by id, trained where missing, and those that failed."""
     settings, choices, results, failed = plan.settings, plan.settled.choices, {}, []
     for run in runs:
         if (result := RunFolder(settings.out, run).result()) is not None:
@@ -103,7 +99,7 @@ def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher,
         watcher.happened(event)
 
     if jobs:
-        execute(jobs, choices.workers, listen, ready)
+        execute(jobs, choices.workers, listen)
     return {run.id: results[run.id] for run in runs if run.id in results}, failed
 
 

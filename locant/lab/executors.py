@@ -67,35 +67,14 @@ class Worker:
     job: Job | None = None
 
 
-@contextmanager
-def hired(count: int) -> Iterator[list[Worker]]:
-    """So many workers that load their libraries while plans are made; those that nobody takes over are ended."""
-    team: list[Worker] = []
-    try:
-        team.extend(_hire() for _ in range(count))
-        yield team
-    finally:
-        _dismiss(team)
-
-
-def _dismiss(team: Sequence[Worker]) -> None:
-    for worker in team:
-        worker.process.terminate()
-    for worker in team:
-        worker.process.join(GRACE)
-
-
-def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None],
-            ready: list[Worker] | None = None) -> None:  # fmt: skip
+def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None]) -> None:
     """Runs the jobs in their order on ``workers`` processes and tells ``listen`` of everything that happens.
 
     A job that fails, or whose process is killed, is reported as failed and the others go on. An exception in
-    ``listen``, such as Ctrl-C, ends the workers; their last checkpoints stay. ready: workers that are taken over.
+    ``listen``, such as Ctrl-C, ends the workers; their last checkpoints stay.
     """
     waiting, team = deque(jobs), list[Worker]()
     try:
-        while ready and len(team) < min(workers, len(jobs)):
-            team.append(ready.pop())
         while len(team) < min(workers, len(jobs)):
             team.append(_hire())
         while waiting or any(worker.job for worker in team):
@@ -108,13 +87,16 @@ def execute(jobs: Sequence[Job], workers: int, listen: Callable[[Event], None],
                     with suppress(OSError):  # if it has just died, its end is the news below
                         worker.pipe.send(worker.job)
             busy = [worker for worker in team if worker.job]
-            heard = wait([worker.pipe for worker in busy] + [worker.process.sentinel for worker in busy])
+            ready = wait([worker.pipe for worker in busy] + [worker.process.sentinel for worker in busy])
             for worker in busy:
-                if worker.pipe in heard or worker.process.sentinel in heard:
+                if worker.pipe in ready or worker.process.sentinel in ready:
                     for event in _news(worker):
                         listen(event)
     finally:
-        _dismiss(team)
+        for worker in team:
+            worker.process.terminate()
+        for worker in team:
+            worker.process.join(GRACE)
 
 
 def _hire() -> Worker:

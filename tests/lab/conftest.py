@@ -1,7 +1,7 @@
 """Short curves; and one small comparison, trained once, that several files look at."""
 
 import pytest
-from lab.support_lab import in_process, nobody, settings
+from lab.support_lab import in_process, settings
 
 import locant.lab.compare as comparing
 
@@ -13,18 +13,11 @@ def short_curves(request, monkeypatch):
         monkeypatch.setattr("locant.lab.train.CURVE_TOKENS", 256)
 
 
-@pytest.fixture(autouse=True)
-def nobody_hired(monkeypatch):
-    """A comparison in this process needs no workers that are ready."""
-    monkeypatch.setattr(comparing, "hired", nobody)
-
-
 @pytest.fixture(scope="session")
 def compared(tmp_path_factory):
     """The settings and the document of a comparison that chose its learning rates."""
     made = settings(tmp_path_factory.mktemp("compared"), learning_rates=(0.003, 0.01))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(comparing, "execute", in_process)
-        patch.setattr(comparing, "hired", nobody)
         patch.setattr("locant.lab.train.CURVE_TOKENS", 256)
         return made, comparing.compare(made)

@@ -2,7 +2,6 @@
 
 import json
 import random
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,16 +39,10 @@ def settings(folder: Path, **changes) -> Settings:
     return replace(made, **changes)
 
 
-def in_process(jobs, workers, listen, ready=None) -> None:
+def in_process(jobs, workers, listen) -> None:
     """Stands in for ``execute``: the same jobs, one after the other, without other processes."""
     for job in jobs:
         listen(perform(job, listen))
-
-
-@contextmanager
-def nobody(count):
-    """Stands in for ``hired``: no processes."""
-    yield []
 
 
 def text(size: int = 12_000) -> Text:

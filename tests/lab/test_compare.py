@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -34,29 +33,13 @@ def no_page(monkeypatch):
 def but(condition):
     """An executor in which the jobs that fulfil the condition fail."""
 
-    def execute(jobs, workers, listen, ready):
+    def execute(jobs, workers, listen):
         for job in jobs:
             broken = replace(job, run={**job.run, "encoding": "broken"}) if condition(job.run) else job
             event = perform(broken, listen)
             listen(replace(event, job=job))
 
     return execute
-
-
-@pytest.mark.usefixtures("no_page")
-def test_workers_load_while_plans_are_made_if_there_is_something_to_train(tmp_path, monkeypatch):
-    asked = []
-
-    @contextmanager
-    def hired(count):
-        asked.append(count)
-        yield []
-
-    monkeypatch.setattr(comparing, "hired", hired)
-    made = settings(tmp_path, workers=3, seeds=1, encodings=("none", "rotary"))
-    compare(made)
-    compare(made)
-    assert asked == [3, 0]
 
 
 class TestDocument:
@@ -124,7 +107,7 @@ class TestDocument:
         made = settings(tmp_path, seeds=1)
         first, trained = compare(made), []
 
-        def count(jobs, workers, listen, ready):
+        def count(jobs, workers, listen):
             trained.extend(jobs)
             in_process(jobs, workers, listen)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from lab.support_lab import a_run, text, timeless
 
-from locant.lab.executors import Event, Job, Worker, _environment, _news, execute, hired, perform
+from locant.lab.executors import Event, Job, Worker, _environment, _news, execute, perform
 from locant.lab.store import RunFolder, write_tensors
 from locant.lab.train import train
 
@@ -160,31 +160,6 @@ def test_who_listens_may_end_it_all(out):
     assert time.monotonic() - started < 60
     assert not RunFolder(out, a_run("none", steps=25, seed=19)).path.exists()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT} == set()
-
-
-@pytest.mark.slow
-def test_workers_that_are_ready_are_taken_over_and_the_others_ended(out):
-    events: list[Event] = []
-    with hired(3) as ready:
-        processes = [worker.process for worker in ready]
-        assert len(children()) == 3
-        execute([job(out, seed=seed) for seed in range(2)], 2, events.append, ready)
-        assert len(ready) == len(children()) == 1
-    assert not children()
-    assert [event.kind for event in events].count("done") == 2
-    assert all(process.exitcode is not None for process in processes)
-
-
-@pytest.mark.slow
-def test_plans_that_fail_end_those_who_wait():
-    def plan():
-        with hired(2):
-            assert len(children()) == 2
-            raise ValueError("no such plan")
-
-    with pytest.raises(ValueError, match="no such plan"):
-        plan()
-    assert not children()
 
 
 def children() -> list[str]:
