@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from lab.support_lab import in_process, nobody, text_file
+from lab.support_lab import in_process, text_file
 
 import locant.lab.compare as comparing
 from locant.cli import main
@@ -18,7 +18,6 @@ def data(tmp_path):
 def locant(monkeypatch, capsys):
     """Runs a command in this process; returns exit status, stdout and stderr."""
     monkeypatch.setattr(comparing, "execute", in_process)
-    monkeypatch.setattr(comparing, "hired", nobody)
     monkeypatch.setattr("locant.lab.train.CURVE_TOKENS", 256)
 
     def call(*arguments):

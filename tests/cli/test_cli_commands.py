@@ -114,7 +114,7 @@ def test_tables(compare, tmp_path):
 
 
 def test_failed_runs_give_status_1(compare, monkeypatch):
-    def execute(jobs, workers, listen, ready):
+    def execute(jobs, workers, listen):
         for job in jobs:
             listen(comparing.Event(job, "failed", error="the worker process 7 was killed by signal 9 (SIGKILL)"))
 
