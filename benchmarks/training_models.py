@@ -145,7 +145,7 @@ def our_step(encoding: str, size: Size, precision: str) -> tuple[Callable[[], ob
     from locant.lab.store import RunFolder
     from locant.lab.train import Training
     from locant.machine.allocator import keep_freed_memory
-    from locant.machine.arithmetic import products
+    from locant.machine.arithmetic import computing
     from locant.machine.probe import Shape, probe
 
     shape = Shape(size.width, size.heads, size.context, size.batch, VOCABULARY)
@@ -156,15 +156,16 @@ def our_step(encoding: str, size: Size, precision: str) -> tuple[Callable[[], ob
     run = Run(encoding=encoding, problem="text", data="", seed=0, width=size.width, heads=size.heads,
               layers=size.layers, hidden=4 * size.width, columns=size.width // 4, context=size.context,
               batch=size.batch, steps=1_000_000, learning_rate=1e-3, weight_decay=0.1, eval_lengths=(), eval_tokens=1,
-              curve_points=1, attention=attention, precision=precision, gemm=choices.gemm)  # fmt: skip
+              curve_points=1, attention=attention, precision=precision, gemm=choices.gemm,
+              kernels=choices.kernels)  # fmt: skip
     data = torch.randint(0, VOCABULARY, (1_000_000,), dtype=torch.uint8)
     training = Training(run, Text("noise", data, data), RunFolder(Path(tempfile.gettempdir()), run))
 
     def step() -> None:
-        with products(run.gemm):
+        with computing(run.gemm, run.kernels):
             training.step()
 
-    return step, {name: getattr(choices, name) for name in ("attention", "gemm", "allocator", "precision")}
+    return step, {name: getattr(choices, name) for name in ("attention", "gemm", "kernels", "allocator", "precision")}
 
 
 def product_step(gemm: str) -> tuple[Callable[[], object], float]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 Result = TypeVar("Result")
 
@@ -21,6 +22,11 @@ transforms: Callable[[], Any] | None = getattr(getattr(torch._C, "_functorch", N
 def eager() -> bool:
     """Whether operations run one by one on plain tensors: neither compiled nor exported, nor in a ``torch.func``."""
     return transforms is not None and not torch.compiler.is_compiling() and transforms() is None
+
+
+def forward_mode() -> bool:
+    """Whether derivatives in forward mode are being taken; where torch does not tell, yes."""
+    return getattr(forward_ad, "_current_level", 0) >= 0
 
 
 class Memo:

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function, forward_ad
+from torch.autograd import Function
 
 from locant.encodings.native import functions as kernels
-from locant.encodings.once import once
+from locant.encodings.once import forward_mode, once
 
 BLOCK = 2**18  # numbers in a block: 1 MiB of float32, the second cache of one core
 NARROW = 16  # columns of a head up to which blocks do not pay: half a head at a time is too little work
@@ -54,9 +54,8 @@ def small(q: Tensor, k: Tensor, factors: tuple[Tensor, ...]) -> tuple[Tensor, Te
         swapped = both.roll(width // 2, -1)
         both.mul_(first).addcmul_(swapped, factors[1])
     else:
-        # A view of another dtype loses derivatives in forward mode. Where torch does not tell of it, the plain way.
-        forward = getattr(forward_ad, "_current_level", 0) >= 0
-        if forward or 2 * columns != width or COMPLEX.get(q.dtype) is not first.dtype:
+        # A view of another dtype loses derivatives in forward mode.
+        if forward_mode() or 2 * columns != width or COMPLEX.get(q.dtype) is not first.dtype:
             return None
         both = torch.cat((q, k), 1)
         both.view(first.dtype).mul_(first)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from locant.encodings import native
+from locant.encodings.native.build import cache_folder
 from locant.machine import allocator
 from locant.machine.choices import Choices, Measured, decide, describe, use_native
 from locant.machine.cores import cores
@@ -46,11 +47,11 @@ def probe(shape: Shape | None = None, *, forced: Mapping[str, Any] | None = None
     if forced.get("allocator") == "raised" and not allocator.available():
         raise ValueError("expected the allocator plain where the C library is not glibc, was: raised")
     if forced.get("kernels") == "native" and not native.available():
-        raise ValueError(f"expected the kernels torch ({native.why().partition(': ')[2]}), was: native")
+        raise ValueError(f"expected the kernels torch ({native.reason()}), was: native")
     if {"attention", "gemm", "allocator", "kernels"} <= forced.keys():
         return decide(Measured(machine=machine(shape)), cores(), forced)
     wanted = forced.get("kernels")
-    path = (cache or _cache_folder()) / f"probe-{_key(shape, wanted)}.json"
+    path = (cache or cache_folder()) / f"probe-{_key(shape, wanted)}.json"
     measured = None if fresh else _read(path)
     if measured is None:
         measured = measure(shape, wanted)
@@ -76,7 +77,7 @@ def measure(shape: Shape, kernels: str | None = None) -> Measured:
     try:
         attentions: tuple[str, ...] = ("fused",)
         ratio = _native(shape) if kernels is None and native.library() is not None else None
-        told["kernels"] = native.why().partition(": ")[2]
+        told["kernels"] = native.reason()
         used = kernels or ("native" if use_native(ratio) else "torch")
         least = compiled.LEAST if used == "native" else tiles.LEAST
         if shape.context >= least:
@@ -180,10 +181,6 @@ def processor() -> str:
     fields = ("model name", "cpu family", "model", "stepping")
     named = [re.search(rf"^{name}\s*:\s*(.+)$", text, re.M) for name in fields]
     return " ".join(found[1] for found in named if found) or platform.machine()
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "locant"
 
 
 def _key(shape: Shape, kernels: str | None) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function, forward_ad
+from torch.autograd import Function
 
 from locant.encodings import native
 from locant.encodings.native import attention as kernel
 from locant.encodings.native.attention import Added
-from locant.encodings.once import eager
+from locant.encodings.once import eager, forward_mode
 from locant.encodings.pairwise import exact
 from locant.model.bands import Parts, band, causal, spans
 from locant.model.blockwise import again, in_order
@@ -29,7 +29,7 @@ AMX_FORWARD, AMX_TRAINING = 256, 1536
 def pays(q: Tensor, k: Tensor, v: Tensor, *, adds: bool) -> bool:
     """Whether the kernel is there, can take these, and is the fastest way that there is.  adds: to the scores."""
     time = q.shape[2]
-    if time < LEAST or native.library() is None or not eager() or getattr(forward_ad, "_current_level", 0) >= 0:
+    if time < LEAST or native.library() is None or not eager() or forward_mode():
         return False
     if not (native.plain(q) and native.plain(k) and native.plain(v)):
         return False

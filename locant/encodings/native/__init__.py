@@ -67,10 +67,13 @@ def plain(x: Tensor) -> bool:
 
 def why() -> str:
     """What is used, and the reason: one line."""
-    if _state["way"] != "native":
-        return "torch: asked for"
-    found, reason = _loaded()
-    return f"torch: {reason}" if found is None else f"native: {reason}"
+    used = _state["way"] == "native" and available()
+    return f"{'native' if used else 'torch'}: {reason()}"
+
+
+def reason() -> str:
+    """Why that is used."""
+    return "asked for" if _state["way"] != "native" else _loaded()[1]
 
 
 def available() -> bool:

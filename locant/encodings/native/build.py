@@ -68,7 +68,7 @@ def load() -> Library:
 
 
 def _opened(compiler: list[str], source: str) -> ctypes.CDLL:
-    path = _cache_folder() / f"{source.removesuffix('.c')}-{_key(compiler, source)}.so"
+    path = cache_folder() / f"{source.removesuffix('.c')}-{_key(compiler, source)}.so"
     with suppress(OSError):  # not there, or damaged
         return ctypes.CDLL(str(path))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -107,7 +107,8 @@ def _abilities() -> str:
     return found[1] if found else platform.processor()
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Where what is made for this machine is kept."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "locant"
 
 

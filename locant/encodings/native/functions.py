@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function, forward_ad
+from torch.autograd import Function
 
 from locant.encodings import native
 from locant.encodings.native.calls import KINDS, added, beside, call_of, rotated
-from locant.encodings.once import eager
+from locant.encodings.once import eager, forward_mode
 
 
 def turned(cos: Tensor, sin: Tensor, layout: str, *xs: Tensor) -> tuple[Tensor, ...] | None:
@@ -57,9 +57,7 @@ class Table:
 
 def _followed(*xs: Tensor) -> bool:
     """Whether somebody wants derivatives; where torch does not tell of those in forward mode, yes."""
-    return getattr(forward_ad, "_current_level", 0) >= 0 or (
-        torch.is_grad_enabled() and any(x.requires_grad for x in xs)
-    )
+    return forward_mode() or (torch.is_grad_enabled() and any(x.requires_grad for x in xs))
 
 
 def _serves(x: Tensor, cos: Tensor, sin: Tensor) -> bool:
