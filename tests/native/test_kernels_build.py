@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from locant.encodings import Rotary, contiguous, native
 from locant.encodings.native import build, check
@@ -160,3 +161,18 @@ class TestTheChoice:
         monkeypatch.setattr(native, "_loaded", lambda: (None, "no C compiler was found"))
         for one, other in zip(rotary.qk(q, k, where, where), expected, strict=True):
             torch.testing.assert_close(one, other)
+
+
+@pytest.mark.skipif(not native.available(), reason="there is no compiler")
+def test_whoever_asks_first_may_be_in_the_middle_of_something():
+    def asked(x):
+        native._loaded.cache_clear()
+        assert native.why() == "native: compiled here"
+        return x
+
+    with FakeTensorMode():
+        asked(None)
+    with torch.inference_mode(), torch.device("meta"):
+        asked(None)
+    torch.func.vmap(asked)(torch.zeros(2))
+    torch.func.grad(lambda x: asked(x).sum())(torch.zeros(2))

@@ -7,6 +7,7 @@ operations do the same. ``kernels`` and the variable ``LOCANT_KERNELS`` choose; 
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -32,7 +33,16 @@ _state = {"way": _checked(os.environ.get(VARIABLE) or "native", VARIABLE)}
 
 @lru_cache
 def _loaded() -> tuple[Library | None, str]:
-    """The library and how it was made, or None and the reason."""
+    """The library and how it was made, or None and the reason.
+
+    Made in a thread of its own, where nothing is in force that the caller is in the middle of: no ``torch.func``, no
+    mode of other tensors. The check would fail in them, and would be remembered.
+    """
+    with ThreadPoolExecutor(1) as apart:
+        return apart.submit(_load).result()
+
+
+def _load() -> tuple[Library | None, str]:
     try:
         library = build.load()
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
