@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import elsewhere  # noqa: F401  before the first backward pass
 import pytest
 import torch
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from locant.encodings.axes import one_axis
 from locant.encodings.derived import Derived
 from locant.encodings.frequencies import geometric, linear
-from locant.encodings.once import once
+from locant.encodings.once import once, recording
 
 INITIAL_STD = 0.02  # of learned tables, as in GPT-2 and BERT
 
@@ -42,8 +42,11 @@ class Code(nn.Module):
 
 
 def check_positions(positions: Tensor, limit: int) -> None:
-    """Raises ValueError if a position lies outside of ``0 .. limit - 1``; inside a compiled graph, RuntimeError."""
-    if torch.compiler.is_compiling():
+    """Raises ValueError if a position lies outside of ``0 .. limit - 1``; inside a compiled graph, RuntimeError.
+
+    While a CUDA graph is recorded no number can be read, and what is recorded fails, when it runs, as the device does.
+    """
+    if torch.compiler.is_compiling() or recording(positions):
         inside = (positions >= 0).all() & (positions <= limit - 1).all()
         torch._assert_async(inside, f"expected positions in 0 .. {limit - 1}")
     elif positions.numel() and not positions.is_meta:

@@ -24,6 +24,11 @@ def eager() -> bool:
     return transforms is not None and not torch.compiler.is_compiling() and transforms() is None
 
 
+def recording(x: Tensor) -> bool:
+    """Whether what is done to ``x`` is being recorded as a CUDA graph, in which no number can be read."""
+    return x.is_cuda and torch.cuda.is_current_stream_capturing()
+
+
 def forward_mode() -> bool:
     """Whether derivatives in forward mode are being taken; where torch does not tell, yes."""
     return getattr(forward_ad, "_current_level", 0) >= 0

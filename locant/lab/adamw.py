@@ -31,8 +31,8 @@ class AdamW:
         return [parameter for parameters, _ in self.groups for parameter in parameters]
 
     @torch.no_grad()
-    def step(self, rate: float) -> None:
-        """One update of all parameters that have a gradient."""
+    def step(self, rate: float | Tensor) -> None:
+        """One update of all parameters that have a gradient. rate: where they are, if it is a tensor."""
         states = iter(self.state)
         for parameters, decay in self.groups:
             mine = [(p, next(states)) for p in parameters]

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from locant.lab.executors import Event, Job, execute
+from locant.lab.executors import execute
+from locant.lab.jobs import Event, Job
 from locant.lab.plan import Plan, make
 from locant.lab.records import export
 from locant.lab.run import Run
@@ -16,6 +17,7 @@ from locant.lab.settle import settle
 from locant.lab.store import RunFolder, clear_partials, open_results, write_atomically, write_json
 from locant.lab.summary import Results, summarise
 from locant.lab.together import groups
+from locant.machine import devices
 
 
 class Watcher(Protocol):
@@ -78,15 +80,12 @@ def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher) -> tuple[Results, 
     sources = {experiment.problem.name: experiment.source for experiment in plan.experiments}
     builders = str(settings.builders) if settings.builders else None
     ordered = longest_first(plan, runs)
-    if plan.settled.stacking == "stacked":
-        each = groups(settings.out, ordered)
-    else:
-        each = [[run] for run in ordered if run.id not in results]
     jobs = [
         # runs that choose a learning rate are of no further interest
         Job(asdict(run), sources[run.problem], str(settings.out), builders, settings.snapshots * (run.part == "test"),
-            {"allocator": choices.allocator, "workers": choices.workers}, tuple(asdict(other) for other in more))
-        for run, *more in each
+            {"allocator": choices.allocator, "workers": choices.workers, **plan.settled.machine()},
+            tuple(asdict(other) for other in more), plan.settled.device)
+        for run, *more in _shared_out(plan, ordered, results)
     ]  # fmt: skip
 
     def listen(event: Event) -> None:
@@ -101,6 +100,20 @@ def _train(plan: Plan, runs: Sequence[Run], watcher: Watcher) -> tuple[Results, 
     if jobs:
         execute(jobs, choices.workers, listen)
     return {run.id: results[run.id] for run in runs if run.id in results}, failed
+
+
+def _shared_out(plan: Plan, ordered: Sequence[Run], results: Results) -> list[list[Run]]:
+    """The runs of each job: one; if they are stacked, those that differ in the seed; on a GPU all of a problem."""
+    out, settled = plan.settings.out, plan.settled
+    if settled.stacking != "stacked":
+        return [[run] for run in ordered if run.id not in results]
+    stacks = groups(out, ordered)
+    if devices.kind(settled.device) == devices.PROCESSOR:
+        return stacks
+    problems = {stack[0].problem: list[Run]() for stack in stacks}
+    for stack in stacks:
+        problems[stack[0].problem] += stack
+    return list(problems.values())
 
 
 def longest_first(plan: Plan, runs: Sequence[Run]) -> list[Run]:

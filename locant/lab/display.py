@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from locant.lab.executors import Event
+from locant.lab.jobs import Event
 from locant.lab.plan import TUNING_SEED, Plan
 from locant.lab.run import Run
 from locant.lab.summary import Results

@@ -25,11 +25,12 @@ def measure(model: Decoder, problem: Problem, part: str, length: int, count: int
     first index of each group of positions, and ``by_position``: the value in each group, None where nothing was asked.
     """
     total, asked = torch.zeros(length, dtype=torch.float64), torch.zeros(length, dtype=torch.float64)
+    device = model.tokens.weight.device
     for tokens, targets in problem.test(part, length, count, max(1, TOKENS_PER_BATCH // length)):
         wanted = targets != NO_TARGET
-        with narrowed(precision):
-            logits = model(tokens).float()
-        total += (_scores(logits, targets, problem.metric) * wanted).sum(0, dtype=torch.float64)
+        with narrowed(precision, device.type):
+            logits = model(tokens.to(device)).float()
+        total += (_scores(logits, targets.to(device), problem.metric) * wanted).sum(0, dtype=torch.float64)
         asked += wanted.sum(0)
     group = math.ceil(length / BINS)
     starts = range(0, length, group)
@@ -43,10 +44,11 @@ def measure(model: Decoder, problem: Problem, part: str, length: int, count: int
 
 
 def _scores(logits: Tensor, targets: Tensor, metric: str) -> Tensor:
+    """Of each target, in float64 and on the processor, as some devices have no such numbers."""
     if metric == "accuracy":
-        return (logits.argmax(-1) == targets).double()
+        return (logits.argmax(-1) == targets).cpu().double()
     nats = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET, reduction="none")
-    return nats.view_as(targets).double() / math.log(2)
+    return nats.view_as(targets).cpu().double() / math.log(2)
 
 
 def by_length(

@@ -8,54 +8,16 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
-from typing import Any
 
 from locant.lab import interrupts
+from locant.lab.jobs import Event, Job, perform
 from locant.machine.allocator import keep_freed_memory
 
-REPORT_EVERY = 10  # steps between two messages about progress
 GRACE = 5.0  # seconds that a worker gets to leave
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run as a worker needs it: plain data, and where the results go.
-
-    machine: choices for the process, by name. more: runs that are to be trained together with this one.
-    """
-
-    run: dict[str, Any]
-    source: dict[str, str]
-    out: str
-    builders: str | None = None
-    snapshots: int = 0
-    machine: dict[str, Any] = field(default_factory=dict)
-    more: tuple[dict[str, Any], ...] = ()
-
-    def members(self) -> list["Job"]:
-        """A job for each of the runs, alone."""
-        return [replace(self, run=run, more=()) for run in (self.run, *self.more)]
-
-
-@dataclass(frozen=True)
-class Event:
-    """News of a job: ``kind`` is ``"step"`` (steps done, loss), ``"done"`` (the result) or ``"failed"`` (the error).
-
-    last: false for the end of a run while others of the same job go on.
-    """
-
-    job: Job
-    kind: str
-    step: int = 0
-    loss: float = 0.0
-    result: dict[str, Any] | None = None
-    error: str = ""
-    last: bool = True
 
 
 @dataclass
@@ -176,71 +138,6 @@ def work(pipe: Connection, parent: int) -> None:
         if job.machine.get("allocator") == "raised":
             keep_freed_memory()
         pipe.send(perform(job, lambda event: _tell(pipe, event, parent)))
-
-
-def perform(job: Job, tell: Callable[[Event], None]) -> Event:
-    """Trains one job in this process and returns how it ended; an exception becomes a ``"failed"`` event.
-
-    Of a job of several runs the end of the last one is returned, and the others are told. Runs that cannot be trained
-    together are trained one after the other, and their records say why.
-    """
-    members = job.members()
-    if len(members) > 1:
-        try:
-            ends = _together(job, members, tell)
-        except (ValueError, FloatingPointError) as error:
-            why = {"stacked": 1, "alone": f"{type(error).__name__}: {error}"}
-            alone = [replace(member, machine={**member.machine, **why}) for member in members]
-            ends = (perform(member, tell) for member in alone)
-        except Exception as error:  # any failure of one job must leave the others alone
-            ends = (_failed(member, error) for member in members)
-        last = len(members) - 1
-        for index, end in enumerate(ends):
-            if index < last:
-                tell(replace(end, last=False))
-        return end
-    return _alone(job, tell)
-
-
-def _together(job: Job, members: Sequence[Job], tell: Callable[[Event], None]) -> Iterator[Event]:
-    from locant.lab.plan import load_builders, problem
-    from locant.lab.run import Run
-    from locant.lab.together import train_together
-
-    def progress(done: int, losses: list[float]) -> None:
-        if done % REPORT_EVERY == 0:
-            for member, loss in zip(members, losses, strict=True):
-                tell(Event(member, "step", step=done, loss=loss))
-
-    extra, _ = load_builders(Path(job.builders) if job.builders else None)
-    out, runs = Path(job.out), [Run.from_dict(member.run) for member in members]
-    results = train_together(runs, problem(job.source, out), out, progress=progress, extra=extra,
-                             snapshots=job.snapshots, machine=job.machine)  # fmt: skip
-    return iter([Event(member, "done", step=member.run["steps"], result=result)
-                 for member, result in zip(members, results, strict=True)])  # fmt: skip
-
-
-def _failed(job: Job, error: Exception) -> Event:
-    return Event(job, "failed", error=f"{type(error).__name__}: {' '.join(str(error).split())}")
-
-
-def _alone(job: Job, tell: Callable[[Event], None]) -> Event:
-    from locant.lab.plan import load_builders, problem
-    from locant.lab.run import Run
-    from locant.lab.train import train
-
-    def progress(done: int, loss: float) -> None:
-        if done % REPORT_EVERY == 0:
-            tell(Event(job, "step", step=done, loss=loss))
-
-    try:
-        extra, _ = load_builders(Path(job.builders) if job.builders else None)
-        out = Path(job.out)
-        result = train(Run.from_dict(job.run), problem(job.source, out), out, progress=progress, extra=extra,
-                       snapshots=job.snapshots, machine=job.machine)  # fmt: skip
-        return Event(job, "done", step=job.run["steps"], result=result)
-    except Exception as error:  # any failure of one run must leave the other runs alone
-        return _failed(job, error)
 
 
 def _tell(pipe: Connection, event: Event, parent: int) -> None:

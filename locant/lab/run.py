@@ -10,19 +10,20 @@ NUMERICS = 4
 
 
 LATER: dict[str, Any] = {"precision": "fp32", "gemm": "plain", "threads": 1, "stacking": "alone",
-                         "kernels": "torch"}  # fmt: skip
+                         "kernels": "torch", "device": "cpu"}  # fmt: skip
 """Fields that the first version of ``Run`` did not have, and what it did."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that decides a result. Equal ``id``, equal experiment, bit for bit on the same machine.
+    """Everything that decides a result. Equal ``id``, equal experiment, bit for bit on the same processor.
 
     encoding: a canonical expression. problem: ``"text"`` or a task's name, and ``data`` the hash of the text or the
     task with its options. width: of the residual stream; columns: of position, where the expression leaves it open.
     part: ``"test"``, or ``"dev"`` for runs that choose a learning rate. attention, precision, gemm, threads: the
     arithmetic, whose last digits differ. stacking: ``"alone"``, or ``"stacked"`` with the other seeds in one program.
-    kernels: ``"torch"``, or ``"native"`` for those that are compiled here.
+    kernels: ``"torch"``, or ``"native"`` for those that are compiled here. device: the kind of device that computes,
+    ``"cpu"`` or ``"cuda"``; only the first gives the same bits again, as a GPU adds in whatever order comes.
     """
 
     encoding: str
@@ -50,6 +51,7 @@ class Run:
     threads: int = 1
     stacking: str = "alone"
     kernels: str = "torch"
+    device: str = "cpu"
 
     @property
     def id(self) -> str:

@@ -75,10 +75,13 @@ class Settings:
     """What computes rotations and attention. native: compiled here. auto: native unless it is slower."""
     threads: int = 0
     """Of each process that trains. Default: one."""
-    stack: bool = False
-    """Trains the seeds of an encoding as one program with dense attention; those that cannot be train alone."""
+    stack: Literal["auto", "yes", "no"] = "auto"
+    """Trains the seeds of an encoding as one program with dense attention; those that cannot be train alone. auto: not
+    on a processor; elsewhere unless the scores of a layer are too large to be written out."""
     allocator: Literal["auto", "plain", "raised"] = "auto"
     """Whether processes keep the memory that they free: raised. auto: where that was measured to be faster."""
+    device: str = "cpu"
+    """Where models are trained: cpu, cuda, cuda:1. What a folder was begun on is kept like the choices above."""
     builders: Path | None = None
     """A Python file with encodings of your own: functions `name(shape, *, option=...)`."""
     workers: int = 0

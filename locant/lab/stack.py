@@ -35,7 +35,7 @@ class Stack:
         self.members = list(members)
         if len({_but_for_the_seed(member.run) for member in members}) != 1:
             raise ValueError("expected runs that differ in their seed only, was: other differences")
-        self.run = members[0].run
+        self.run, self.device = members[0].run, members[0].device
         self.checkpoint = checkpoint(out, [member.run for member in members])
         models = [member.model for member in members]
         try:
@@ -59,7 +59,7 @@ class Stack:
     def resume(self) -> None:
         """Goes back to the last common checkpoint, if there is one."""
         if self.checkpoint.exists():
-            state = torch.load(self.checkpoint, weights_only=True)
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             with torch.no_grad():
                 for name, parameter in self.parameters.items():
                     parameter.copy_(state["parameters"][name])
@@ -81,54 +81,68 @@ class Stack:
         Raises FloatingPointError if one of the losses is not finite.
         """
         run, started = self.run, time.perf_counter()
-        losses = self._losses()
+        losses = self.update(*self.batch(self.done), run.learning_rate * rate(self.done, run.steps))
+        self.count(1, time.perf_counter() - started)
+        return [finite(value, self.done) for value in losses.tolist()]
+
+    def update(self, tokens: Tensor, targets: Tensor, learning_rate: float | Tensor) -> Tensor:
+        """One update of every model on its own batch, ``[model, batch, time]``; the losses before it, ``[model]``.
+
+        On another device than the processor it only says what is to be done there, and waits for none of it.
+        """
+        losses = self._losses(tokens, targets)
         self.optimiser.forget_gradients()
         losses.sum().backward()
         self._clip()
-        self.optimiser.step(run.learning_rate * rate(self.done, run.steps))
-        share = (time.perf_counter() - started) / len(self.members)
-        values = losses.tolist()
-        for member in self.members:
-            member.done += 1
-            member.seconds += share
-        return [finite(value, self.done) for value in values]
+        self.optimiser.step(learning_rate)
+        return losses.detach()
 
-    def _losses(self) -> Tensor:
-        """The training loss of every model on its own batch."""
+    def count(self, steps: int, seconds: float) -> None:
+        """Notes steps that were made, and gives each run its share of the time that they took."""
+        for member in self.members:
+            member.done += steps
+            member.seconds += seconds / len(self.members)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Tokens and targets of a step, ``[model, batch, time]``, where the models are."""
         run = self.run
-        batches = [m.problem.batch(m.run.seed, self.done, run.batch, run.context) for m in self.members]
-        tokens = torch.stack([tokens for tokens, _ in batches])
+        each = [m.problem.batch(m.run.seed, step, run.batch, run.context) for m in self.members]
+        tokens, targets = (torch.stack(some) for some in zip(*each, strict=True))
+        return tokens.to(self.device), targets.to(self.device)
+
+    def _losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """The training loss of every model on its own batch."""
 
         def logits(parameters: dict[str, Tensor], buffers: dict[str, Tensor], tokens: Tensor) -> Any:
             return functional_call(self.base, (parameters, buffers), (tokens,))
 
-        with narrowed(run.precision):
+        with narrowed(self.run.precision, self.device.type):
             every: Tensor = vmap(logits)(dict(self.parameters), self.buffers, tokens)
-        pairs = zip(every.float().unbind(0), batches, strict=True)
-        return torch.stack([F.cross_entropy(one.flatten(0, 1), targets.flatten()) for one, (_, targets) in pairs])
+        pairs = zip(every.float().unbind(0), targets.unbind(0), strict=True)
+        return torch.stack([F.cross_entropy(one.flatten(0, 1), wanted.flatten()) for one, wanted in pairs])
 
     def _clip(self) -> None:
         """Each model's gradient to a norm of at most ``CLIP``, as torch does it."""
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
         norms = torch.stack([g.reshape(len(g), -1).norm(dim=1) for g in gradients]).norm(dim=0)
         shares = (CLIP / (norms + 1e-6)).clamp(max=1.0)
-        if not bool((shares == 1.0).all()):
+        # Elsewhere, to ask would be to wait.
+        if self.device.type != "cpu" or not bool((shares == 1.0).all()):
             for gradient in gradients:
                 gradient.mul_(shares.view(-1, *[1] * (gradient.ndim - 1)))
 
     @torch.no_grad()
     def _check(self) -> None:
         """Raises ValueError if vmap cannot run the encoding, or if the models do something else than alone."""
+        tokens, targets = self.batch(0)
         try:
-            stacked = self._losses()
+            stacked = self._losses(tokens, targets)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise ValueError(f"expected an encoding that can be stacked, was: {_line(error)}") from error
-        for member, loss in zip(self.members, stacked, strict=True):
-            run = member.run
-            tokens, targets = member.problem.batch(run.seed, 0, run.batch, run.context)
-            with narrowed(run.precision):
-                logits = member.model(tokens).float()
-            alone = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        for index, (member, loss) in enumerate(zip(self.members, stacked, strict=True)):
+            with narrowed(self.run.precision, self.device.type):
+                logits = member.model(tokens[index]).float()
+            alone = F.cross_entropy(logits.flatten(0, 1), targets[index].flatten())
             if not torch.allclose(loss, alone, rtol=TOLERANCE, atol=TOLERANCE):
                 raise ValueError(f"expected the loss {alone:.7g} of the model alone in the stack too, was: {loss:.7g}")
 

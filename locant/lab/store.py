@@ -35,11 +35,20 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_tensors(path: Path, value: Any) -> None:
-    """Writes what ``torch.save`` takes, atomically. Raises OSError if the disk is full."""
-
+    """Writes what ``torch.save`` takes, atomically; tensors as those of the processor, so that they can be read
+    anywhere. Raises OSError if the disk is full.
+    """
     memory = io.BytesIO()  # writing to the disk by itself, torch hides the system's reason in a RuntimeError
-    torch.save(value, memory)
+    torch.save(_at_home(value), memory)
     write_atomically(path, lambda partial: partial.write_bytes(memory.getbuffer()))
+
+
+def _at_home(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.cpu()
+    if isinstance(value, dict):
+        return {key: _at_home(item) for key, item in value.items()}
+    return type(value)(_at_home(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def write_arrays(path: Path, state: dict[str, torch.Tensor]) -> None:

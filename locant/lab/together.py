@@ -51,12 +51,7 @@ def train_together(runs: Sequence[Run], problem: Problem, out: Path, *,
     trained alone then.
     """
     members = [Training(run, problem, RunFolder(out, run), extra) for run in runs]
-    stack = Stack(members, out)
-    for member in members:
-        write_json(member.folder.path / "run.json", {"id": member.run.id, **asdict(member.run)})
-    stack.resume()
-    for member in members:
-        member.begin(snapshots)
+    stack = begin(members, out, snapshots)
     saved, steps = time.monotonic(), stack.run.steps
     with computing(stack.run.gemm, stack.run.kernels):
         while stack.done < steps:
@@ -67,9 +62,26 @@ def train_together(runs: Sequence[Run], problem: Problem, out: Path, *,
             if time.monotonic() - saved > checkpoint_seconds and stack.done < steps:
                 stack.save()
                 saved = time.monotonic()
-        if len(members) > 1:
-            stack.save()  # a kill while the results are written must not part them
-        told = {**(machine or {}), "stacked": len(members)}
-        results = [member.folder.result() or finish(member, told) for member in members]
+        return end(stack, machine or {})
+
+
+def begin(members: list[Training], out: Path, snapshots: int) -> Stack:
+    """The stack of the trainings, where its last checkpoint was or at the start. Raises ValueError as ``Stack``."""
+    stack = Stack(members, out)
+    for member in members:
+        write_json(member.folder.path / "run.json", {"id": member.run.id, **asdict(member.run)})
+    stack.resume()
+    for member in members:
+        member.begin(snapshots)
+    return stack
+
+
+def end(stack: Stack, machine: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Measures the trained models and records the results. machine: choices that the records are to name."""
+    members = stack.members
+    if len(members) > 1:
+        stack.save()  # a kill while the results are written must not part them
+    told = {**machine, "stacked": len(members)}
+    results = [member.folder.result() or finish(member, told) for member in members]
     stack.checkpoint.unlink(missing_ok=True)
     return results

@@ -45,13 +45,17 @@ def finite(loss: float, step: int) -> float:
 class Training:
     """A run in progress: the model, the optimiser, and how far it is."""
 
-    def __init__(self, run: Run, problem: Problem, folder: RunFolder, extra: dict[str, Builder] | None = None) -> None:
+    def __init__(self, run: Run, problem: Problem, folder: RunFolder, extra: dict[str, Builder] | None = None,
+                 device: str | None = None) -> None:  # fmt: skip
+        """device: the very one, where there are several of the run's kind."""
         self.run, self.problem, self.folder = run, problem, folder
+        self.device = torch.device(device or run.device)
         encoding = build(run.encoding, width=run.width, heads=run.heads, layers=run.layers, length=run.context,
                          columns=run.columns, extra=extra)  # fmt: skip
         self.model = Decoder(encoding, width=run.width, heads=run.heads, layers=run.layers, hidden=run.hidden,
                              vocabulary=problem.vocabulary, attention=run.attention)  # fmt: skip
-        self.model.reset_parameters(run.seed)
+        self.model.reset_parameters(run.seed)  # on the processor, so that all devices start from the same numbers
+        self.model.to(self.device)
         self.parameters = list(self.model.parameters())
         matrices = [p for p in self.parameters if p.ndim > 1]
         others = [p for p in self.parameters if p.ndim <= 1]
@@ -62,7 +66,7 @@ class Training:
     def resume(self) -> None:
         """Goes back to the last checkpoint, if there is one."""
         if self.folder.checkpoint.exists():
-            state = torch.load(self.folder.checkpoint, weights_only=True)
+            state = torch.load(self.folder.checkpoint, map_location="cpu", weights_only=True)
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.done, self.seconds, self.curve = state["done"], state["seconds"], state["curve"]
@@ -76,8 +80,9 @@ class Training:
     def step(self) -> float:
         """One update; returns the loss in nats before it. Raises FloatingPointError if the loss is not finite."""
         run, started = self.run, time.perf_counter()
-        tokens, targets = self.problem.batch(run.seed, self.done, run.batch, run.context)
-        with narrowed(run.precision):
+        batch = self.problem.batch(run.seed, self.done, run.batch, run.context)
+        tokens, targets = (each.to(self.device) for each in batch)
+        with narrowed(run.precision, run.device):
             logits = self.model(tokens).float()
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
         self.optimiser.forget_gradients()
@@ -90,21 +95,32 @@ class Training:
 
     def _clip(self) -> None:
         """``clip_grad_norm_``, without its multiplication by 1 where nothing is clipped."""
-        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=True)
-        if not norm + 1e-6 <= CLIP:  # that epsilon is torch's; a norm that is not finite goes this way
-            torch.nn.utils.clip_grads_with_norm_(self.parameters, CLIP, norm, foreach=True)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        # Elsewhere, to ask would be to wait. That epsilon is torch's; a norm that is not finite goes this way.
+        if self.device.type != "cpu" or not norm + 1e-6 <= CLIP:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, CLIP, norm)
 
     def begin(self, snapshots: int) -> None:
         """Keeps the weights of the start, if they are to be kept and this is it."""
         if self.done == 0 and 0 in _snapshot_steps(self.run.steps, snapshots):
             self.folder.keep(0, self.model.state_dict())
 
+    def pause(self, snapshots: int) -> int:
+        """The next step after which something besides the loss is due, or a line of it."""
+        run = self.run
+        due = self._points() | _snapshot_steps(run.steps, snapshots) | {run.steps}
+        return min({step for step in due if step > self.done} | {(self.done // LOG_EVERY + 1) * LOG_EVERY})
+
+    def _points(self) -> set[int]:
+        """The steps after which the test value is measured."""
+        return {round(self.run.steps * (i + 1) / self.run.curve_points) for i in range(self.run.curve_points)}
+
     def note(self, loss: float, snapshots: int) -> None:
         """Writes down what is due after this step: the training loss, a point of the curve, the weights."""
         run, lines = self.run, []
         if self.done % LOG_EVERY == 0 or self.done == run.steps:
             lines.append({"step": self.done, "training_loss": loss})
-        if self.done in {round(run.steps * (i + 1) / run.curve_points) for i in range(run.curve_points)}:
+        if self.done in self._points():
             self.point()
             lines.append(self.curve[-1])
         if lines:
@@ -121,19 +137,21 @@ class Training:
 
 def train(run: Run, problem: Problem, out: Path, *, progress: Progress = lambda done, loss: None,
           checkpoint_seconds: float = 10.0, extra: dict[str, Builder] | None = None,
-          snapshots: int = 0, machine: Mapping[str, Any] | None = None) -> dict[str, Any]:  # fmt: skip
+          snapshots: int = 0, machine: Mapping[str, Any] | None = None,
+          device: str | None = None) -> dict[str, Any]:  # fmt: skip
     """Trains a run to its end, from the last checkpoint if there is one, and records the result.
 
     Every checkpoint holds all that the rest of the run depends on, so that a run which was killed ends with the very
     numbers of one that was not. ``snapshots``: how often the weights are kept, evenly over the steps; the last are
     those of the trained model, and with more than one the first are those of the start. machine: choices that the
-    record is to name beside the run's own. Returns the result, which is also in ``result.json``.
+    record is to name beside the run's own. device: the very one, where there are several of the run's kind.
+    Returns the result, which is also in ``result.json``.
     """
     folder = RunFolder(out, run)
     if (found := folder.result()) is not None:
         return found
     write_json(folder.path / "run.json", {"id": run.id, **asdict(run)})
-    training = Training(run, problem, folder, extra)
+    training = Training(run, problem, folder, extra, device)
     training.resume()
     training.begin(snapshots)
     saved = time.monotonic()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from locant.lab.executors import perform
+from locant.lab.jobs import perform
 from locant.lab.problems import Synthetic, Text, task
 from locant.lab.run import Run
 from locant.lab.settings import Settings

@@ -13,7 +13,7 @@ from support import refusal
 import locant.lab.compare as comparing
 import locant.report
 from locant.lab.compare import choose_rates, compare
-from locant.lab.executors import perform
+from locant.lab.jobs import perform
 from locant.lab.plan import TUNING_SEED
 from locant.report import table
 from locant.report.document import by_seed

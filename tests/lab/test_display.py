@@ -10,7 +10,7 @@ from rich.console import Console
 
 import locant.lab.compare as comparing
 from locant.lab.display import Display
-from locant.lab.executors import Event, Job
+from locant.lab.jobs import Event, Job
 
 
 def shown(plan, *, terminal, events=None, found=None):

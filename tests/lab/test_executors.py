@@ -11,7 +11,8 @@ import pytest
 import torch
 from lab.support_lab import a_run, text, timeless
 
-from locant.lab.executors import Event, Job, Worker, _environment, _news, execute, perform
+from locant.lab.executors import Worker, _environment, _news, execute
+from locant.lab.jobs import Event, Job, perform
 from locant.lab.store import RunFolder, write_tensors
 from locant.lab.train import train
 

@@ -32,7 +32,7 @@ def test_what_is_fast_is_taken_and_kept(tmp_path, measured):
     made = settings(tmp_path, **AUTO)
     settled = settle(made, cache=measured)
     assert settled.numerics() == {"precision": "fp32", "attention": "dense", "gemm": "medium", "kernels": "native",
-                                  "threads": 1, "stacking": "alone"}  # fmt: skip
+                                  "threads": 1, "stacking": "alone", "device": "cpu"}  # fmt: skip
     assert json.loads((made.out / FILE).read_text())["gemm"] == "medium"
     again = settle(replace(made, gemm="medium", workers=3), cache=measured)
     assert again.numerics() == settled.numerics()
@@ -42,7 +42,7 @@ def test_what_is_fast_is_taken_and_kept(tmp_path, measured):
 
 @pytest.mark.parametrize(("name", "value"), [
     ("precision", "bf16"), ("attention", "fused"), ("gemm", "plain"), ("kernels", "torch"), ("threads", 2),
-    ("stack", True),
+    ("stack", "yes"),
 ])  # fmt: skip
 def test_another_arithmetic_is_refused(tmp_path, measured, name, value):
     made = settings(tmp_path, **AUTO)
@@ -68,11 +68,11 @@ def test_a_damaged_file_is_not_guessed_at(tmp_path, measured):
 
 
 def test_stacks_are_dense(tmp_path, measured):
-    made = settings(tmp_path, **{**AUTO, "stack": True})
+    made = settings(tmp_path, **{**AUTO, "stack": "yes"})
     with pytest.raises(ValueError, match="expected --attention dense or auto with --stack, was: sdpa"):
         settle(replace(made, attention="sdpa"), cache=measured)
     assert settle(made, cache=measured).numerics()["stacking"] == "stacked"
-    assert settle(replace(made, stack=False), cache=measured).choices.attention == "dense"
+    assert settle(replace(made, stack="auto"), cache=measured).choices.attention == "dense"
 
 
 def test_the_runs_say_how_they_are_computed(tmp_path):

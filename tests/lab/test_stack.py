@@ -8,7 +8,7 @@ from lab.support_lab import a_run, a_task, in_process, plain, settings, text, ti
 
 import locant.lab.compare as comparing
 from locant.encodings import PositionalEncoding, catalogue
-from locant.lab.executors import Job, perform
+from locant.lab.jobs import Job, perform
 from locant.lab.stack import LARGEST, Stack, checkpoint
 from locant.lab.store import RunFolder, write_tensors
 from locant.lab.together import groups, train_together
@@ -181,10 +181,10 @@ def test_runs_that_diverge_fail_one_by_one(tmp_path):
 @pytest.mark.slow
 def test_a_comparison_of_stacks(tmp_path, monkeypatch):
     monkeypatch.setattr(comparing, "execute", in_process)
-    made = settings(tmp_path, stack=True, attention="auto", encodings=("none", "rotary"))
+    made = settings(tmp_path, stack="yes", attention="auto", encodings=("none", "rotary"))
     document = comparing.compare(made)
     assert not document["failed"]
     assert document["plan"]["choices"]["stacking"] == "stacked"
-    alone = comparing.compare(replace(made, stack=False, attention="dense", out=tmp_path / "alone"))
+    alone = comparing.compare(replace(made, stack="no", attention="dense", out=tmp_path / "alone"))
     for one, other in zip(document["rows"], alone["rows"], strict=True):
         assert one["per_seed"] == pytest.approx(other["per_seed"], rel=1e-3)

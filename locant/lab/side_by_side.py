@@ -1,0 +1,141 @@
+"""All encodings of a problem at once on one GPU: a stack of seeds for each, every stack on a stream of its own.
+
+One process orders the steps of all stacks, some of each in turn. While it writes down what one of them has done, the
+GPU works for the others.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from locant.encodings import Builder
+from locant.lab.graph import Record
+from locant.lab.problems import Problem
+from locant.lab.resident import Resident
+from locant.lab.run import Run
+from locant.lab.stack import Stack
+from locant.lab.store import RunFolder
+from locant.lab.together import begin, end, groups
+from locant.lab.train import Training, finite
+from locant.machine.arithmetic import computing
+
+Told = Callable[[Run, int, float], None]
+Ends = Iterator[tuple[list[Run], list[dict[str, Any]] | Exception]]
+"""Runs that were trained together, with their results, or with why they have none."""
+BATCHES = 1024  # that are kept, as every encoding asks for those of the same seeds
+
+
+class Feed:
+    """The batches of a problem, each made once for all encodings, as equal seeds see equal batches."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._batch = lru_cache(BATCHES)(problem.batch)
+
+    def of(self, stack: Stack, step: int) -> tuple[Tensor, Tensor]:
+        run = stack.run
+        each = [self._batch(member.run.seed, step, run.batch, run.context) for member in stack.members]
+        return torch.stack([tokens for tokens, _ in each]), torch.stack([targets for _, targets in each])
+
+
+class Lane:
+    """One stack on its way, on a stream of its own. To be used inside of ``here``."""
+
+    def __init__(self, runs: list[Run], device: torch.device, progress: Told, snapshots: int) -> None:
+        self.runs, self.progress, self.snapshots = runs, progress, snapshots
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.saved = time.monotonic()
+
+    def here(self) -> AbstractContextManager[object]:
+        return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
+
+    def begin(self, members: list[Training], out: Path, feed: Feed, record: Record | None) -> None:
+        self.stack = begin(members, out, self.snapshots)
+        self.resident = Resident(self.stack, lambda step: feed.of(self.stack, step), record)
+
+    @property
+    def done(self) -> bool:
+        return self.stack.done >= self.stack.run.steps
+
+    def order(self) -> None:
+        first = self.stack.members[0]
+        self.resident.order(first.pause(self.snapshots) - first.done)
+
+    def read(self, since: float, checkpoint_seconds: float) -> None:
+        """Waits for what was ordered and writes it down. since: when the time of these steps began.
+
+        Raises FloatingPointError if a loss is not finite.
+        """
+        losses = self.resident.read()
+        self.stack.count(len(losses), time.perf_counter() - since)
+        for index, each in enumerate(losses):
+            for value in each:
+                finite(value, self.stack.done - len(losses) + index + 1)
+        for member, value in zip(self.stack.members, losses[-1], strict=True):
+            member.note(value, self.snapshots)
+            self.progress(member.run, member.done, value)
+        if not self.done and time.monotonic() - self.saved > checkpoint_seconds:
+            self.stack.save()
+            self.saved = time.monotonic()
+
+
+def train_side_by_side(runs: Sequence[Run], problem: Problem, out: Path, *, device: str,
+                       progress: Told = lambda run, done, loss: None, checkpoint_seconds: float = 10.0,
+                       extra: dict[str, Builder] | None = None, snapshots: int = 0,
+                       machine: Mapping[str, Any] | None = None, record: Record | None = None) -> Ends:  # fmt: skip
+    """As ``train_together``, for all groups of seeds among the runs of one problem at once.
+
+    Yields the runs of a group with their results as soon as they are there; or with the exception that ended them,
+    while the others go on. Each of those can be trained alone then. record: of a step; a CUDA graph unless given.
+    """
+    where, feed, told = torch.device(device), Feed(problem), dict(machine or {})
+    lanes = [Lane(each, where, progress, snapshots) for each in groups(out, runs)]
+    since = time.perf_counter()
+
+    def prepare(lane: Lane) -> None:
+        members = [Training(run, problem, RunFolder(out, run), extra, device) for run in lane.runs]
+        lane.begin(members, out, feed, record)
+        if not lane.done:
+            lane.order()
+
+    def go_on(lane: Lane) -> list[dict[str, Any]] | None:
+        if not lane.done:
+            lane.read(since, checkpoint_seconds)
+        if lane.done:
+            return end(lane.stack, {**told, "steps": lane.resident.how})
+        lane.order()
+        return None
+
+    with computing(runs[0].gemm, runs[0].kernels):
+        ready: deque[Lane] = deque()
+        for lane in lanes:
+            failure, _ = _inside(lane, prepare)
+            if failure is None:
+                ready.append(lane)
+            else:
+                yield lane.runs, failure
+        while ready:
+            lane = ready.popleft()
+            failure, results = _inside(lane, go_on)
+            since = time.perf_counter()
+            if failure is None and results is None:
+                ready.append(lane)
+            else:
+                yield lane.runs, results if failure is None else failure
+
+
+def _inside(lane: Lane, what: Callable[[Lane], Any]) -> tuple[Exception | None, Any]:
+    """What comes of it on the lane's stream, or the exception: any failure of one group must leave the others alone."""
+    try:
+        with lane.here():
+            return None, what(lane)
+    except Exception as error:
+        if isinstance(error, FloatingPointError):
+            lane.stack.checkpoint.unlink(missing_ok=True)  # each goes its own way from the start
+        return error, None
