@@ -20,6 +20,9 @@ NAME = "elsewhere"
 class _Backend(_DummyBackendModule):
     """What PyTorch asks of the module of a device."""
 
+    def synchronize(self) -> None:
+        """There is nothing to wait for."""
+
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16]
 

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     # Of the lab: its texts, its tasks, and what its runs left.
     "xray": {"encodings", "maths", "model", "lab", "report"},
     "capacity": {"encodings", "maths", "report"},
-    "bench": {"encodings", "model"},
+    "bench": {"encodings", "model", "machine"},
     "report": set(),
 }
 EXPORTED = [

@@ -28,11 +28,13 @@ class Heads:
         return Heads(q, k, v, self.x[:, -1:], Layout(self.layout.positions[:, -1:]))
 
 
-def heads(batch: int, count: int, time: int, width: int, dtype: torch.dtype, generator: torch.Generator) -> Heads:
+def heads(batch: int, count: int, time: int, width: int, dtype: torch.dtype, generator: torch.Generator,
+          device: torch.device | None = None) -> Heads:  # fmt: skip
     """Views of one projection, as a model has them."""
-    made = torch.randn(batch, time, 3, count, width, generator=generator).to(dtype)
+    made = torch.randn(batch, time, 3, count, width, generator=generator).to(device, dtype)
     q, k, v = made.permute(2, 0, 3, 1, 4)
-    return Heads(q, k, v, torch.randn(batch, time, count * width, generator=generator).to(dtype), contiguous(time))
+    x = torch.randn(batch, time, count * width, generator=generator).to(device, dtype)
+    return Heads(q, k, v, x, contiguous(time, device=device))
 
 
 def attention(encoding: PositionalEncoding, attend: Attend, given: Heads, memo: Memo) -> Tensor:

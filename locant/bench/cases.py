@@ -72,8 +72,8 @@ class _Copy(Function):
 def parts(encodings: dict[str, PositionalEncoding], options: Options) -> list[Part]:
     """Every part that one of the encodings has to do with."""
     generator = torch.Generator().manual_seed(options.seed)
-    dtype = DTYPES[options.format]
-    given = heads(options.batch, options.heads, options.length, options.head_width, dtype, generator)
+    dtype, device = DTYPES[options.format], torch.device(options.device)
+    given = heads(options.batch, options.heads, options.length, options.head_width, dtype, generator, device)
     for tensor in (given.q, given.k, given.v, given.x):
         tensor.requires_grad_()
     inside = {name: each for name, each in encodings.items() if not each.defines("embed") or _inside(each.layer(0))}
@@ -106,17 +106,20 @@ def _learned(encoding: PositionalEncoding, *hooks: str) -> tuple[Tensor, ...]:
 
 def _inputs(encodings: dict[str, PositionalEncoding], options: Options, dtype: torch.dtype,
             generator: torch.Generator) -> Part:  # fmt: skip
-    width = options.heads * options.head_width
-    tokens = torch.randint(options.vocabulary, (options.batch, options.length), generator=generator)
-    tables = {width: torch.randn(options.vocabulary, width, generator=generator).to(dtype).requires_grad_()}
-    positions, limit = contiguous(options.length).positions, "bare lookup"
+    width, device = options.heads * options.head_width, torch.device(options.device)
+    tokens = torch.randint(options.vocabulary, (options.batch, options.length), generator=generator).to(device)
+
+    def table(columns: int) -> Tensor:
+        return torch.randn(options.vocabulary, columns, generator=generator).to(device, dtype).requires_grad_()
+
+    tables = {width: table(width)}
+    positions, limit = contiguous(options.length, device=device).positions, "bare lookup"
     cases = {limit: Case(lambda: F.embedding(tokens, tables[width]), (tables[width],))}
     for name, encoding in encodings.items():
         if encoding.defines("embed"):
             columns = width - encoding.extra_width
             if columns not in tables:
-                narrow = torch.randn(options.vocabulary, columns, generator=generator)
-                tables[columns] = narrow.to(dtype).requires_grad_()
+                tables[columns] = table(columns)
             call = partial(_looked_up, encoding, tables[columns], tokens, positions, Memo())
             cases[name] = Case(call, (tables[columns], *_parameters(encoding)))
     return Part("input", limit, cases)
@@ -155,7 +158,7 @@ def _attention(encodings: dict[str, PositionalEncoding], given: Heads) -> Part:
 
 
 def _decoding(encodings: dict[str, PositionalEncoding], given: Heads) -> Part:
-    limit, cases = "one token of plain attention", {}
+    limit, cases = "one token of plain attention", dict[str, Case]()
     for name, encoding in {limit: PositionalEncoding(), **encodings}.items():
         own = encoding.layer(0)
         attend = sdpa if name == limit else ATTENTION[attention_of(own)]

@@ -15,8 +15,9 @@ from locant.bench import peers
 from locant.bench.cases import Case, Part, attention_of, parts
 from locant.bench.memory import peak
 from locant.bench.options import Options
-from locant.bench.timing import Timing, ratios
+from locant.bench.timing import Timing, clock_of, ratios
 from locant.encodings import Code, PositionalEncoding, build, native
+from locant.machine import devices
 
 Document = dict[str, Any]
 
@@ -26,7 +27,7 @@ def run(options: Options, tell: Callable[[str], None]) -> Document:
 
     Raises ValueError for options that make no sense, and for an expression that names no encoding.
     """
-    options = options.checked()
+    options, device = options.checked(), devices.find(options.device)
     width = options.heads * options.head_width
     encodings = {expression: _drawn(expression, width, options) for expression in options.encodings}
     threads = torch.get_num_threads()
@@ -35,7 +36,7 @@ def run(options: Options, tell: Callable[[str], None]) -> Document:
         made = [_timed(part, options, tell) for part in parts(encodings, options)]
     finally:
         torch.set_num_threads(threads)
-    return {"machine": _machine(), "options": _told(options), "parts": made,
+    return {"machine": _machine(device), "options": _told(options), "parts": made,
             "attention": {name: _name(encoding) for name, encoding in encodings.items()},
             "peers": {name: name in peers.installed() for name in peers.ROTATIONS}}  # fmt: skip
 
@@ -48,29 +49,30 @@ def _drawn(expression: str, width: int, options: Options) -> PositionalEncoding:
     for module in encoding.modules():
         if isinstance(module, PositionalEncoding | Code):
             module.reset_parameters(generator)
-    return encoding
+    return encoding.to(options.device)
 
 
 def _name(encoding: PositionalEncoding) -> str:
     return attention_of(encoding.layer(0))
 
 
-def _machine() -> Document:
+def _machine(device: torch.device) -> Document:
     processor = platform.processor() or platform.machine()
     return {"processor": processor, "cores": os.cpu_count(), "torch": torch.__version__, "threads": 1,
-            "kernels": native.why()}  # fmt: skip
+            "kernels": native.why(), "device": devices.describe(device)}  # fmt: skip
 
 
 def _told(options: Options) -> Document:
-    names = ("batch", "heads", "length", "head_width", "vocabulary", "format", "rounds", "seed")
+    names = ("batch", "heads", "length", "head_width", "vocabulary", "format", "device", "rounds", "seed")
     return {name: getattr(options, name) for name in names}
 
 
 def _timed(part: Part, options: Options, tell: Callable[[str], None]) -> Document:
     tell(f"{part.name}: {', '.join(part.cases)}")
-    forward = ratios({name: case.forward for name, case in part.cases.items()}, part.limit, options.rounds)
+    clock = clock_of(torch.device(options.device))
+    forward = ratios({name: case.forward for name, case in part.cases.items()}, part.limit, options.rounds, clock)
     trained = {name: case.both for name, case in part.cases.items() if case.wanted is not None}
-    both = ratios(trained, part.limit, options.rounds) if trained else {}
+    both = ratios(trained, part.limit, options.rounds, clock) if trained else {}
     rows = [{"name": name, "forward": _numbers(forward[name]), "both": _numbers(both[name]) if name in both else None,
              "memory": _memory(case)} for name, case in part.cases.items()]  # fmt: skip
     return {"part": part.name, "limit": part.limit, "rows": rows}
@@ -116,10 +118,12 @@ def notes(document: Document) -> list[str]:
     missing = [name for name, there in document["peers"].items() if not there]
     if missing:
         found.append(f"not installed, so not compared with: {', '.join(missing)}")
+    here = document["options"]["device"] == "cpu"
+    clock = "in CPU time of one thread" if here else f"in time until {document['machine']['device']} is done"
     return [
         *found,
-        f"kernels: {document['machine']['kernels']}",
-        "ratios are medians over the rounds, in CPU time of one thread; a copy copies gradients, too",
+        *([f"kernels: {document['machine']['kernels']}"] if here else []),
+        f"ratios are medians over the rounds, {clock}; a copy copies gradients, too",
         "MiB is what a call holds at most, with its gradients, and without what is inside of one operation",
     ]
 

@@ -9,8 +9,9 @@ DEFAULT = ("none", "add(learned)", "concat(learned)", "add(sinusoidal)", "rotary
 
 @dataclass(frozen=True)
 class Options:
-    """Times encodings on this machine, on one thread, as ratios to what cannot be avoided: a copy of the queries and
-    keys, a bare lookup, attention without any encoding. Versions of other packages take part if they are installed.
+    """Times encodings on this machine, on one thread or a GPU, as ratios to what cannot be avoided: a copy of the
+    queries and keys, a bare lookup, attention without any encoding. Versions of other packages take part if they are
+    installed.
     """
 
     encodings: tuple[str, ...] = DEFAULT
@@ -27,6 +28,8 @@ class Options:
     """Rows of the table that tokens are looked up in."""
     format: Literal["fp32", "bf16"] = "fp32"
     """What numbers are stored in."""
+    device: str = "cpu"
+    """What computes: cpu, in CPU time of one thread; or cuda, cuda:1, in time until it is done."""
     rounds: int = 7
     """How often each is timed, in turn with all others; ratios are taken within a round."""
     seed: int = 0

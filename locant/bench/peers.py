@@ -22,14 +22,15 @@ def _imported(name: str) -> Any:
 
 
 def _rotary_embedding_torch(given: Heads) -> Rotate:
-    peer = _imported("rotary_embedding_torch").RotaryEmbedding(given.q.shape[-1])
+    peer = _imported("rotary_embedding_torch").RotaryEmbedding(given.q.shape[-1]).to(given.q.device)
     return lambda: (peer.rotate_queries_or_keys(given.q), peer.rotate_queries_or_keys(given.k))
 
 
 def _x_transformers(given: Heads) -> Rotate:
     package = _imported("x_transformers.x_transformers")
     # Once per forward pass of the model, as the package does it; not part of what is timed.
-    freqs, scale = package.RotaryEmbedding(given.q.shape[-1]).forward_from_seq_len(given.q.shape[-2])
+    made = package.RotaryEmbedding(given.q.shape[-1]).to(given.q.device)
+    freqs, scale = made.forward_from_seq_len(given.q.shape[-2])
     turn = partial(package.apply_rotary_pos_emb, freqs=freqs, scale=scale)
     return lambda: (turn(given.q), turn(given.k))
 
@@ -37,7 +38,7 @@ def _x_transformers(given: Heads) -> Rotate:
 def _transformers(given: Heads) -> Rotate:
     apply = _imported("transformers.models.llama.modeling_llama").apply_rotary_pos_emb
     pairs = given.q.shape[-1] // 2
-    speeds = 10_000.0 ** (-torch.arange(pairs) / pairs)
+    speeds = 10_000.0 ** (-torch.arange(pairs, device=given.q.device) / pairs)
     angle = (given.layout.positions[..., None] * speeds).repeat(1, 1, 2)
     cos, sin = angle.cos().to(given.q.dtype), angle.sin().to(given.q.dtype)
     return lambda: apply(given.q, given.k, cos, sin)

@@ -17,6 +17,7 @@ from locant.lab.summary import Results
 
 UNITS = {"bits_per_byte": "bits/byte", "accuracy": "accuracy"}
 REDRAW_SECONDS = 0.25
+LINES = 8  # of runs in progress: on a GPU all encodings are
 
 
 class Display:
@@ -105,4 +106,6 @@ class Display:
         for encoding in self.encodings:
             cells = [self.values.get((encoding, column), []) for column in self.columns]
             table.add_row(encoding, *[f"{sum(c) / len(c):.3f} ({len(c)})" if c else "" for c in cells])
-        self.live.update(Group(table, self.progress, *list(self.working.values())), refresh=True)
+        lines = list(self.working.values())
+        more = [f"and {len(lines) - LINES} more"] if len(lines) > LINES else []
+        self.live.update(Group(table, self.progress, *lines[:LINES], *more), refresh=True)

@@ -5,6 +5,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from elsewhere import NAME, elsewhere
 
 from locant.bench import command, peers
 from locant.bench.attention import Decoding, attention, heads
@@ -136,3 +137,20 @@ def test_what_is_chosen_for_the_machine_is_shown(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "locant.machine.probe", module)
     monkeypatch.setitem(sys.modules, "locant.machine", ModuleType("locant.machine"))
     assert command.probed() == ({"gemm": "mkl"}, [("gemm", "mkl", "of {'gemm': 'mkl'}")])
+
+
+def test_another_device_is_timed_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = []
+    with elsewhere():
+        monkeypatch.setattr(torch.elsewhere, "synchronize", lambda: waited.append(1))
+        document = command.run(Options(**SMALL, device=NAME), lambda _: None)
+    assert [part["part"] for part in document["parts"]] == ["input", "queries and keys", "attention", "decoding"]
+    assert len(waited) > 4 * len(DEFAULT)
+    assert command.notes(document)[-2] == (
+        f"ratios are medians over the rounds, in time until {NAME} is done; a copy copies gradients, too"
+    )
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected a device that PyTorch has here \(cpu.*\), was: cuda"):
+        command.run(Options(**SMALL, device="cuda"), lambda _: None)

@@ -242,7 +242,7 @@ def test_stacking_is_chosen_there(tmp_path, there, changes, stacking):
 def test_devices_and_kernels_that_are_not_there_are_refused(tmp_path, there):
     with pytest.raises(ValueError, match=r"expected a device that PyTorch has here \(cpu.*\), was: cuda:7"):
         settle(settings(tmp_path, device="cuda:7"))
-    with pytest.raises(ValueError, match="expected the kernels torch on elsewhere, .*, was: native"):
+    with pytest.raises(ValueError, match=r"expected the kernels torch on elsewhere, .*, was: native"):
         settle(settings(tmp_path, device=NAME, kernels="native"))
     assert devices.find("cpu:0") == torch.device("cpu")
     with pytest.raises(ValueError, match="was: meta"):

@@ -2,6 +2,8 @@
 
 import io
 import os
+import re
+from dataclasses import replace
 
 import pytest
 from lab.support_lab import in_process
@@ -32,6 +34,10 @@ def shown(plan, *, terminal, events=None, found=None):
     return file.getvalue()
 
 
+def planned_again(plan, seed):
+    return [replace(run, seed=seed) for run in plan.runs({key: 0.01 for key in plan.fitted})]
+
+
 @pytest.fixture
 def plan(tmp_path):
     return planned(tmp_path, seeds=1)
@@ -60,6 +66,18 @@ def test_on_a_terminal_a_table_that_grows(plan, monkeypatch):
     assert "steps" in text
     # The cursor is shown again at the end.
     assert text.rstrip("\n").rfind("\x1b[?25h") > text.rfind("\x1b[?25l")
+
+
+def test_of_many_runs_in_progress_some_are_shown(plan):
+    file = io.StringIO()
+    runs = [run for seed in range(2) for run in planned_again(plan, seed)]
+    with Display(Console(file=file, force_terminal=True, width=100, height=60, markup=False)) as display:
+        display.planned(plan, runs, {})
+        for run in runs:
+            display.happened(Event(Job({**vars(run)}, {}, "out"), "step", step=10, loss=2.5))
+        display.happened(Event(Job({**vars(runs[0])}, {}, "out"), "failed", error="OSError: full"))
+    last = file.getvalue().rpartition("mean so far")[2]
+    assert "and 3 more" in re.sub(r"\x1b\[[0-9;]*m", "", last)
 
 
 @pytest.mark.parametrize("terminal", [False, True])
