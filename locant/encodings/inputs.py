@@ -130,11 +130,12 @@ class Concat(PositionalEncoding):
         return torch.cat([tokens, align(tokens, scaled(self.code(positions), self.scale))], dim=-1)
 
     def look_up(self, table: Tensor, tokens: Tensor, positions: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or not eager():
-            return self.embed(F.embedding(tokens, table), positions)
         code = scaled(self.code(positions), self.scale).to(table.dtype)
         if (found := kernels.looked_up(table, tokens, code, concatenate=True)) is not None:
             return found
+        if torch.is_grad_enabled() or not eager():
+            x = F.embedding(tokens, table)
+            return torch.cat([x, align(x, code)], dim=-1)
         width = table.shape[-1]
         out = table.new_empty(*tokens.shape, width + self.code.width)
         # Rows of the table go straight to where they stay; a concatenation would move them once more.

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import lying, noise
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 from locant.encodings import Add, Concat, Learned, Rotary, contiguous, native
@@ -130,17 +131,55 @@ def test_tokens_are_looked_up_with_their_positions(rows: int, dtype: torch.dtype
         assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("grad", [True, False])
 @pytest.mark.parametrize("token", [-1, 11])
-def test_a_token_that_there_is_not_is_refused_as_ever(token: int) -> None:
-    table, tokens, where = noise(11, 6), torch.tensor([[0, token]]), contiguous(2).positions
+def test_a_token_that_there_is_not_is_refused_as_ever(token: int, grad: bool) -> None:
+    table, tokens, where = noise(11, 6).requires_grad_(), torch.tensor([[0, token]]), contiguous(2).positions
     for encoding in (Add(Learned(9, 6)), Concat(Learned(9, 3))):
-        with torch.no_grad(), pytest.raises((IndexError, RuntimeError), match="out of range"):
+        with torch.set_grad_enabled(grad), pytest.raises((IndexError, RuntimeError), match="out of range"):
             encoding.look_up(table, tokens, where)
 
 
-def test_look_ups_give_way_where_a_gradient_is_needed() -> None:
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("learns", ["both", "table", "code"])
+def test_gradients_of_look_ups_are_those_of_the_plain_way(rows: int, dtype: torch.dtype, learns: str) -> None:
+    tokens = torch.randint(11, (3, 20), generator=torch.Generator().manual_seed(0))
+    positions = torch.stack([torch.arange(20) + row for row in range(rows)])
+    for made in (lambda: Add(Learned(30, 6), scale=0.5), lambda: Concat(Learned(30, 3))):
+        found = []
+        for way in native.WAYS:
+            table, encoding = noise(11, 6).to(dtype).requires_grad_(learns != "code"), made().to(dtype)
+            encoding.code.reset_parameters(torch.Generator().manual_seed(1))
+            encoding.requires_grad_(learns != "table")
+            with native.kernels(way):
+                x = encoding.look_up(table, tokens, positions)
+                x.mul_(2)  # as anybody may
+                (x * noise(*x.shape, seed=2).to(dtype)).sum().backward()
+            assert x.grad_fn is not None
+            found.append([x.detach(), *(each.grad for each in (table, *encoding.parameters()) if each.requires_grad)])
+        assert len(found[0]) == (3 if learns == "both" else 2)
+        for one, other in zip(*found, strict=True):
+            assert torch.equal(one, other)
+
+
+def test_look_ups_have_gradients_of_gradients_and_give_way_to_derivatives_in_forward_mode() -> None:
+    tokens, encoding, where = torch.tensor([[0, 1, 1]]), Add(Learned(9, 2)).double(), contiguous(3).positions
+    table = noise(4, 2, dtype=torch.float64).requires_grad_()
+
+    def squares(table: torch.Tensor) -> torch.Tensor:
+        return encoding.look_up(table, tokens, where).square().sum()
+
+    assert torch.autograd.gradcheck(squares, table)
+    assert torch.autograd.gradgradcheck(squares, table)
+    with forward_ad.dual_level():
+        out = squares(forward_ad.make_dual(table.detach(), torch.ones_like(table)))
+        assert forward_ad.unpack_dual(out).tangent is not None
+    assert torch.func.grad(squares)(table.detach()).shape == table.shape
+
+
+def test_look_ups_give_way_to_what_they_cannot_read() -> None:
     table, tokens, code = noise(11, 6), torch.tensor([[0, 1]]), noise(1, 2, 6)
-    assert functions.looked_up(table, tokens, code, concatenate=False) is None
     with torch.no_grad():
         assert functions.looked_up(table, tokens, code, concatenate=False) is not None
         apart = table.mT.contiguous().mT
@@ -153,8 +192,9 @@ def test_look_ups_give_way_where_a_gradient_is_needed() -> None:
             (table, tokens[:, :0], code),
         ):
             assert functions.looked_up(*given, concatenate=False) is None
-        assert functions.looked_up(table.double(), tokens, code.double(), concatenate=False) is None
-        assert functions.looked_up(table.double(), tokens, code.double(), concatenate=True) is not None
+        whole = table.long()
+        assert functions.looked_up(whole, tokens, code.long(), concatenate=False) is None
+        assert functions.looked_up(whole, tokens, code.long(), concatenate=True) is not None
 
 
 def test_a_table_that_remembers_looks_again_where_it_must() -> None:

@@ -38,7 +38,7 @@ Pointer, Number, Small, Real = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ct
 SIGNATURES = {
     "rotate": (None, (Pointer, Pointer, Pointer, Pointer, Pointer, Pointer, Pointer, Small)),
     "look_up_beside": (Number, (Pointer, Number, Number, Pointer, Number, Pointer, Number, Number, Pointer)),
-    "look_up_added": (Number, (Pointer, Number, Number, Pointer, Number, Pointer, Number, Pointer)),
+    "look_up_added": (Number, (Pointer, Number, Number, Pointer, Number, Pointer, Number, Pointer, Small)),
     "attention_forward": (Small, (*[Pointer] * 7, Real)),
     "attention_backward": (Small, (*[Pointer] * 11, Number, Real)),
 }

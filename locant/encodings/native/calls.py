@@ -58,12 +58,13 @@ def beside(library: Library, table: Tensor, ids: Tensor, code: Tensor) -> Tensor
 
 
 def added(library: Library, table: Tensor, ids: Tensor, code: Tensor) -> Tensor | None:
-    """Rows of a float32 table ``[rows, width]``, each plus its position's code ``[batch or 1, time, width]``.
+    """Rows of a table ``[rows, width]``, each plus its position's code ``[batch or 1, time, width]``; types: ``KINDS``.
 
     ids: ``[batch, time]``. None where an id is not one of the table's. All are contiguous.
     """
     width = table.shape[1]
     out = table.new_empty(*ids.shape, width)
     failed = library.look_up_added(table.data_ptr(), width, table.shape[0], ids.data_ptr(), ids.numel(),
-                                   code.data_ptr(), code[..., 0].numel(), out.data_ptr())  # fmt: skip
+                                   code.data_ptr(), code[..., 0].numel(), out.data_ptr(),
+                                   KINDS[table.dtype])  # fmt: skip
     return out if failed < 0 else None

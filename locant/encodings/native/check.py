@@ -49,15 +49,16 @@ def _wrong_rotation(library: Library, draw: torch.Generator) -> str | None:
 
 
 def _wrong_look_up(library: Library, draw: torch.Generator) -> str | None:
-    table, code = torch.randn(2, 5, 3, generator=draw)
     ids = torch.tensor([[4, 0, 1], [1, 3, 2]])
-    for name, call, expected in (
-        ("concatenated", beside, torch.cat([table[ids], code[:3].expand(2, 3, 3)], -1)),
-        ("added", added, table[ids] + code[:3]),
-    ):
-        result = call(library, table, ids, code[None, :3])
-        if result is None or not torch.equal(result, expected):
-            return f"looking up with positions {name} came out wrong"
+    for dtype in KINDS:
+        table, code = torch.randn(2, 5, 3, generator=draw).to(dtype)
+        for name, call, expected in (
+            ("concatenated", beside, torch.cat([table[ids], code[:3].expand(2, 3, 3)], -1)),
+            ("added", added, table[ids] + code[:3]),
+        ):
+            result = call(library, table, ids, code[None, :3])
+            if result is None or not torch.equal(result, expected):
+                return f"looking up with positions {name} in {dtype} came out wrong"
     return None
 
 

@@ -120,11 +120,12 @@ def _again(ctx: Any, sign: int, xs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 def looked_up(table: Tensor, ids: Tensor, code: Tensor, *, concatenate: bool) -> Tensor | None:
     """Rows of ``table`` ``[rows, width]``, with the code ``[batch or 1, time, columns]`` of their positions.
 
-    ids: ``[batch, time]``. concatenate: the code stands behind the row; else it is added to it. Without gradients.
+    ids: ``[batch, time]``. concatenate: the code stands behind the row; else it is added to it. Values and gradients
+    are those of the plain way to the last bit.
     None where the kernels are not there or do not serve, or an id is not in the table.
     """
     library = native.library()
-    if library is None or torch.is_grad_enabled() or not eager() or ids.numel() == 0:
+    if library is None or not eager() or forward_mode() or ids.numel() == 0:
         return None
     tensors = table, ids, code
     if not all(native.plain(x) and x.is_contiguous() for x in tensors):
@@ -133,6 +134,34 @@ def looked_up(table: Tensor, ids: Tensor, code: Tensor, *, concatenate: bool) ->
         return None
     if code.shape[1] != ids.shape[1] or code.shape[0] not in (1, ids.shape[0]):
         return None
-    if concatenate:
-        return beside(library, table, ids, code)
-    return added(library, table, ids, code) if table.dtype is torch.float32 else None
+    if not concatenate and (table.dtype not in KINDS or code.shape[-1] != table.shape[-1]):
+        return None
+    call = beside if concatenate else added
+    if not (torch.is_grad_enabled() and (table.requires_grad or code.requires_grad)):
+        return call(library, table, ids, code)
+    result: Tensor | None = _LookedUp.apply(table, code, ids, call)
+    return result
+
+
+class _LookedUp(Function):
+    """The gradient is that of the plain way, by its operations: so it has gradients of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, code: Tensor, ids: Tensor, call: Any) -> Tensor | None:
+        ctx.save_for_backward(ids)
+        ctx.rows, ctx.width, ctx.shared, ctx.concatenate = *table.shape, code.shape[0] == 1, call is beside
+        found: Tensor | None = call(native.compiled(), table, ids, code)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (ids,), (gradient,) = ctx.saved_tensors, gradients
+        to_tokens, to_code = (
+            gradient.split((ctx.width, gradient.shape[-1] - ctx.width), -1) if ctx.concatenate else (gradient, gradient)
+        )
+        to_table = None
+        if ctx.needs_input_grad[0]:
+            to_table = torch.ops.aten.embedding_dense_backward(to_tokens, ids, ctx.rows, -1, False)
+        if not ctx.needs_input_grad[1]:
+            return to_table, None, None, None
+        return to_table, to_code.sum(0, keepdim=True) if ctx.shared else to_code, None, None

@@ -112,14 +112,26 @@ int64_t look_up_beside(const char *table, int64_t row, int64_t rows, const int64
     return -1;
 }
 
-/* Rows of a table, each with the vector of its position added, in the same order. */
-int64_t look_up_added(const float *restrict table, int64_t width, int64_t rows, const int64_t *restrict ids,
-                      int64_t count, const float *restrict code, int64_t times, float *restrict out) {
-    for (int64_t time = 0; time < times; time++)
-        for (int64_t i = time; i < count; i += times) {
-            if (ids[i] < 0 || ids[i] >= rows) return i;
-            const float *token = table + ids[i] * width, *place = code + time * width;
-            for (int64_t j = 0; j < width; j++) out[i * width + j] = token[j] + place[j];
-        }
-    return -1;
+#define ADDED(NAME, NUMBER, UP, DOWN)                                                                                  \
+    static int64_t added_##NAME(const NUMBER *restrict table, int64_t width, int64_t rows, const int64_t *restrict ids, \
+                                int64_t count, const NUMBER *restrict code, int64_t times, NUMBER *restrict out) {     \
+        for (int64_t time = 0; time < times; time++)                                                                   \
+            for (int64_t i = time; i < count; i += times) {                                                            \
+                if (ids[i] < 0 || ids[i] >= rows) return i;                                                            \
+                const NUMBER *token = table + ids[i] * width, *place = code + time * width;                            \
+                for (int64_t j = 0; j < width; j++) out[i * width + j] = DOWN(UP(token[j]) + UP(place[j]));            \
+            }                                                                                                          \
+        return -1;                                                                                                     \
+    }
+
+ADDED(float32, float, SAME, SAME)
+ADDED(bfloat16, uint16_t, widened, narrowed)
+ADDED(float64, double, SAME, SAME)
+
+/* Rows of a table, each with the vector of its position added, in the same order. kind: the type of number. */
+int64_t look_up_added(const void *table, int64_t width, int64_t rows, const int64_t *ids, int64_t count,
+                      const void *code, int64_t times, void *out, int kind) {
+    if (kind == 0) return added_float32(table, width, rows, ids, count, code, times, out);
+    if (kind == 1) return added_bfloat16(table, width, rows, ids, count, code, times, out);
+    return added_float64(table, width, rows, ids, count, code, times, out);
 }
