@@ -77,7 +77,7 @@ def test_without_a_home_there_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_what_a_compiler_says_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "HERE", tmp_path)
-    for name in build.SOURCES:
+    for name in (*build.SOURCES, build.HEADER):
         (tmp_path / name).write_text("#error no such thing here\n")
     with pytest.raises(OSError, match=r"failed: .*no such thing here"):
         build.load()
@@ -96,7 +96,7 @@ def test_a_compiler_that_does_not_end_is_given_up(tmp_path: Path, monkeypatch: p
 def test_the_compiler_may_have_words_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "gcc -O1")
     assert check.wrong(build.load()) is None
-    assert len(list(folder.iterdir())) == 2
+    assert len(list(folder.iterdir())) == len(build.SOURCES)
 
 
 def test_kernels_that_are_wrong_are_found_out() -> None:

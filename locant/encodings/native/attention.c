@@ -9,9 +9,9 @@
    more behind it than there are keys, as so many are read at a time. */
 
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "numbers.h"
 
 /* Sizes, strides and addresses, in numbers; strides of [batch, head, time]; the last columns lie close together. */
 typedef struct {
@@ -22,11 +22,9 @@ typedef struct {
     int64_t threads, narrow; /* narrow: numbers are bfloat16 */
 } Sizes;
 
-#if defined(__AVX512F__)
-#define LANES 16
+#if LANES == 16
 #define VECTORS 4 /* that a product holds of each row, next to ROWS rows */
 #else
-#define LANES 8
 #define VECTORS 2
 #endif
 #define ROWS 4
@@ -34,49 +32,8 @@ typedef struct {
 #define BLOCK 32  /* queries whose scores are held */
 #define CHUNK 128 /* keys whose values stay in the first cache */
 
-typedef float wide __attribute__((vector_size(4 * LANES)));
-typedef int32_t whole __attribute__((vector_size(4 * LANES)));
-#define INLINE static inline __attribute__((always_inline))
-
 INLINE int64_t up_to(int64_t number, int64_t multiple) { return (number + multiple - 1) / multiple * multiple; }
 INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-INLINE wide all(float number) { return number - (wide){0}; }
-INLINE wide load(const float *from) { wide x; memcpy(&x, from, sizeof x); return x; }
-INLINE void store(float *to, wide x) { memcpy(to, &x, sizeof x); }
-INLINE wide pick(whole where, wide yes, wide no) { return (wide)((where & (whole)yes) | (~where & (whole)no)); }
-INLINE wide largest(wide a, wide b) { return pick(a > b, a, b); }
-
-/* The sum, and the largest, of all lanes, by halves. */
-#define BY_HALVES(NAME, WITH)                                                                                          \
-    INLINE float NAME(wide numbers) {                                                                                  \
-        float lane[LANES];                                                                                             \
-        store(lane, numbers);                                                                                          \
-        for (int half = LANES / 2; half; half /= 2)                                                                    \
-            for (int i = 0; i < half; i++) lane[i] = WITH(lane[i], lane[half + i]);                                    \
-        return lane[0];                                                                                                \
-    }
-#define PLUS(a, b) ((a) + (b))
-#define OR_LARGER(a, b) ((b) > (a) ? (b) : (a))
-BY_HALVES(sum_of, PLUS)
-BY_HALVES(largest_of, OR_LARGER)
-
-/* exp(x) for x <= 0, to 2 units in the last place: 2^n e^r with |r| <= ln(2) / 2 and a polynomial for e^r (Cephes). 0
-   below e^-64, of which nothing is left beside the largest, 1, and whose products would be slow, as they have fewer
-   digits than other numbers. What is no number stays none. */
-INLINE wide exponential(wide x) {
-    wide n = x * 1.44269504088896341f + 12582912.0f; /* 1.5 * 2^23: what is behind the point is rounded away */
-    whole power = (whole)n - 0x4b400000;
-    n -= 12582912.0f;
-    wide r = x - n * 0.693359375f - n * -2.12194440e-4f;
-    wide p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    wide result = (wide)((whole)p + (power << 23));
-    return pick(x < -64.0f, all(0), pick(x <= 0, result, x + x)); /* the last: no number */
-}
 
 /* C (+)= A B for `rows` rows and `vectors` vectors of C, which stay in registers. A is read at row * a_row + k * a_k. */
 INLINE void held(int rows, int vectors, float *c, int64_t c_row, const float *a, int64_t a_row, int64_t a_k,
@@ -112,19 +69,13 @@ INLINE void product(float *c, int64_t c_row, const float *a, int64_t a_row, int6
 }
 
 INLINE float number_at(const void *from, int64_t at, int64_t narrow) {
-    if (!narrow) return ((const float *)from)[at];
-    uint32_t bits = (uint32_t)((const uint16_t *)from)[at] << 16;
-    float number;
-    memcpy(&number, &bits, 4);
-    return number;
+    return narrow ? widened(((const uint16_t *)from)[at]) : ((const float *)from)[at];
 }
 
 INLINE void put(void *to, int64_t at, float number, int64_t narrow) {
-    if (narrow) { /* to the nearest, ties to even */
-        uint32_t bits;
-        memcpy(&bits, &number, 4);
-        ((uint16_t *)to)[at] = (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
-    } else
+    if (narrow)
+        ((uint16_t *)to)[at] = narrowed(number);
+    else
         ((float *)to)[at] = number;
 }
 

@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 FLAGS = ("-O3", "-shared", "-fPIC")
 SOURCES = {"rotations.c": "-ffp-contract=off", "attention.c": "-ffp-contract=fast"}
 """Rotations round a product before it is added to another, as PyTorch's operations do; sums of products need not."""
+HEADER = "numbers.h"  # of all of them
 WANTED = (
     ("-march=native", "-fopenmp", "-mprefer-vector-width=512"),
     ("-march=native", "-fopenmp"),
@@ -93,7 +94,7 @@ def _compiler() -> list[str]:
 
 
 def _key(compiler: list[str], source: str) -> str:
-    digest = hashlib.sha256((HERE / source).read_bytes())
+    digest = hashlib.sha256((HERE / source).read_bytes() + (HERE / HEADER).read_bytes())
     digest.update(repr((compiler, FLAGS, SOURCES[source], WANTED, platform.machine(), _abilities())).encode())
     return digest.hexdigest()[:20]
 

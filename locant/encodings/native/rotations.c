@@ -3,28 +3,11 @@
    Every product and sum is rounded by itself, as the plain way rounds them (built without contraction), so results are
    those of the plain way to the last bit. Strides and sizes are in numbers, not in bytes. */
 
-#include <stdint.h>
-#include <string.h>
+#include "numbers.h"
 
 enum { BATCH, HEADS, TIME, PAIRS, X = 4, Y = 7, TABLE = 10, PLUS = 13, MINUS, THREADS };
 
-static inline float widened(uint16_t number) {
-    uint32_t bits = (uint32_t)number << 16;
-    float wide;
-    memcpy(&wide, &bits, 4);
-    return wide;
-}
-
-/* To the nearest, ties to even. What is no number stays none: here it has no bits in its lower half that could carry
-   into the sign, as it was widened or came of arithmetic. */
-static inline uint16_t narrowed(float wide) {
-    uint32_t bits;
-    memcpy(&bits, &wide, 4);
-    return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
-}
-
 #define SAME(number) (number)
-#define INLINE static inline __attribute__((always_inline))
 
 /* One token of one head. plus, minus: 1 and -1, or the other way round for the negative angle. That one is the opposite
    of the other is kept from the compiler: GCC 12 would turn the difference and the sum of neighbours into one operation
