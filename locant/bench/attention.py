@@ -9,7 +9,7 @@ from locant.encodings import Layout, PositionalEncoding, contiguous
 from locant.encodings.base import Pairs
 from locant.encodings.once import Memo
 from locant.model.attend import Attend, visibility
-from locant.model.blocks import Later, blocks
+from locant.model.attended import attended
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,7 @@ def _attended(encoding: PositionalEncoding, attend: Attend, given: Heads, keys: 
     here = given.layout.positions
     see = visibility(q.shape[-2], k.shape[-2], None, None, q.device)
     pairs = Pairs(q, k, here, keys.positions, see.mask_mod, *notes, given.q.shape[-1] ** -0.5, given.q)
-    later = attend is blocks and (encoding.by_distance or encoding.by_position)
-    mod = Later(encoding, pairs) if later else encoding.score_mod(pairs)
-    out = attend(pairs, v, see, mod, encoding.read if encoding.reads_weights else None)
-    return encoding.output(out, here)
+    return attended(encoding, attend, pairs, v, see)
 
 
 class Decoding:

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from locant.encodings import Pairs, PositionalEncoding
 from locant.model.attend import visibility
-from locant.model.blocks import Later, blocks
+from locant.model.attended import attended
 from locant.model.decoder import ATTENTION, choose
 
 
@@ -31,7 +31,4 @@ def causal_attention(encoding: PositionalEncoding, q: Tensor, k: Tensor, v: Tens
     v = encoding.values(v, positions)
     notes = None if x is None else encoding.notes(x, positions)
     pairs = Pairs(q, k, positions, positions, see.mask_mod, notes, notes, scale, content)
-    later = attend is blocks and (encoding.by_distance or encoding.by_position)
-    mod = Later(encoding, pairs) if later else encoding.score_mod(pairs)
-    out = attend(pairs, v, see, mod, encoding.read if encoding.reads_weights else None)
-    return encoding.output(out, positions)
+    return attended(encoding, attend, pairs, v, see)

@@ -13,7 +13,8 @@ from locant.encodings.codes import Code, draw_normal
 from locant.encodings.derived import Derived
 from locant.encodings.once import Memo, eager, once
 from locant.model.attend import BACKENDS, Attend, Visibility, visibility
-from locant.model.blocks import Later, blocks
+from locant.model.attended import attended
+from locant.model.blocks import blocks
 from locant.model.cache import Cache
 from locant.model.columns import Beside, columns, foreseeable
 
@@ -53,7 +54,6 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, encoding: PositionalEncoding, index: int, attend: Attend) -> None:
         super().__init__()
         self.heads, self.index, self.attend = heads, index, attend
-        self.lazily = attend is blocks and (encoding.by_distance or encoding.by_position)
         self.project = Reading(width, encoding.beside_width, 3 * width)
         self.out = nn.Linear(width, width, bias=False)
 
@@ -69,10 +69,7 @@ class Attention(nn.Module):
         if cache is not None:
             k, v, k_notes = cache.append(self.index, k, v, k_notes)
         pairs = Pairs(q, k, here.positions, keys.positions, see.mask_mod, q_notes, k_notes, scale, content)
-        read = encoding.read if encoding.reads_weights else None
-        mod = Later(encoding, pairs) if self.lazily else encoding.score_mod(pairs)
-        out = self.attend(pairs, v, see, mod, read)
-        out = encoding.output(out, here.positions)
+        out = attended(encoding, self.attend, pairs, v, see)
         merged: Tensor = self.out(out.transpose(1, 2).reshape(batch, time, width))
         return merged
 
