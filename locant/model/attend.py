@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from locant.encodings.base import MaskMod, Pairs, ScoreMod
-from locant.encodings.once import eager
+from locant.encodings.once import eager, once
 from locant.encodings.pairwise import added
 from locant.model import fused
 
@@ -122,18 +122,29 @@ def flex(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read: R
     Raises ValueError on CPU if a gradient is asked for (not implemented).
     """
     _check_unread(read)
-    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+    from torch.nn.attention.flex_attention import flex_attention
 
     if pairs.q.device.type == "cpu" and torch.is_grad_enabled() and (pairs.q.requires_grad or v.requires_grad):
         raise ValueError("expected no gradient, as FlexAttention has none on CPU, was: a call that needs one")
-    batch, _, queries = pairs.q.shape[:3]
-    mask = create_block_mask(see.mask_mod, batch, None, queries, pairs.k.shape[-2], device=str(pairs.q.device))
+    mask = _block_mask(see, pairs.q.shape[-2], pairs.k.shape[-2], pairs.q.device)
     call: Callable[..., Any] = flex_attention
     if pairs.q.is_cuda and eager():
         call = _compiled(flex_attention)
     out = call(pairs.q, pairs.k, v, score_mod=mod, block_mask=mask, scale=pairs.scale)
     assert isinstance(out, Tensor)
     return out
+
+
+def _block_mask(see: Visibility, queries: int, keys: int, device: torch.device) -> Any:
+    """Which blocks of pairs are to be computed; where order alone decides it, made once for all rows, layers, steps."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    rows = None if see.mask is None else see.mask.shape[0]
+
+    def make() -> Any:
+        return create_block_mask(see.mask_mod, rows, None, queries, keys, device=str(device))
+
+    return make() if rows is not None else once(("block mask", queries, keys, device), make)
 
 
 @lru_cache

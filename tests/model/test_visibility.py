@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from support import some_tokens
 from torch import Tensor
+from torch.nn.attention import flex_attention
 
 from locant.encodings import PADDING, left_padded, packed
 from locant.model.attend import visibility
+from locant.model.decoder import decoder
 
 CPU = torch.device("cpu")
 
@@ -40,3 +43,19 @@ def test_visibility(queries: int, keys: int, documents: Tensor | None) -> None:
             assert expected == torch.ones(queries, keys).tril().bool().tolist()
         else:
             assert all(all(line) for line in expected)
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_the_blocks_of_flex_are_made_once_where_order_alone_decides(monkeypatch):
+    made = []
+    create = flex_attention.create_block_mask
+    monkeypatch.setattr(flex_attention, "create_block_mask", lambda *given, **named: made.append(given[1:])
+                        or create(*given, **named))  # fmt: skip
+    model, tokens = decoder("alibi", 32, 4, 3, 20, 23, attention="flex"), some_tokens(2, 20)
+    with torch.no_grad():
+        for _ in range(2):
+            model(tokens)
+        assert made == [(None, None, 20, 20)]
+        model(tokens[:, :7])
+        model(tokens, packed([[8, 12], [5, 15]]))
+    assert made[1:] == [(None, None, 7, 7), *[(2, None, 20, 20)] * 3]
