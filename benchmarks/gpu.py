@@ -43,7 +43,7 @@ def runs(device: str) -> list[list[Run]]:
 
 def lanes(device: str, text: Text, out: Path, *, recorded: bool) -> list[Lane]:
     """Every encoding's stack on its way; its first steps are made, and the graph recorded if there is to be one."""
-    feed, made = Feed(text), []
+    feed, made = Feed(text, SEEDS), []
     for each in runs(device):
         lane = Lane(each, torch.device(device), lambda run, done, loss: None, 0)
         with lane.here():

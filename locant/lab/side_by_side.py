@@ -23,20 +23,20 @@ from locant.lab.run import Run
 from locant.lab.stack import Stack
 from locant.lab.store import RunFolder
 from locant.lab.together import begin, end, groups
-from locant.lab.train import Training, finite
+from locant.lab.train import LOG_EVERY, Training, finite
 from locant.machine.arithmetic import computing
 
 Told = Callable[[Run, int, float], None]
 Ends = Iterator[tuple[list[Run], list[dict[str, Any]] | Exception]]
 """Runs that were trained together, with their results, or with why they have none."""
-BATCHES = 1024  # that are kept, as every encoding asks for those of the same seeds
+AHEAD = 4 * LOG_EVERY  # steps by which one encoding may be ahead of another before a batch is made again
 
 
 class Feed:
     """The batches of a problem, each made once for all encodings, as equal seeds see equal batches."""
 
-    def __init__(self, problem: Problem) -> None:
-        self._batch = lru_cache(BATCHES)(problem.batch)
+    def __init__(self, problem: Problem, seeds: int) -> None:
+        self._batch = lru_cache(AHEAD * seeds)(problem.batch)
 
     def of(self, stack: Stack, step: int) -> tuple[Tensor, Tensor]:
         run = stack.run
@@ -94,7 +94,8 @@ def train_side_by_side(runs: Sequence[Run], problem: Problem, out: Path, *, devi
     Yields the runs of a group with their results as soon as they are there; or with the exception that ended them,
     while the others go on. Each of those can be trained alone then. record: of a step; a CUDA graph unless given.
     """
-    where, feed, told = torch.device(device), Feed(problem), dict(machine or {})
+    where, told = torch.device(device), dict(machine or {})
+    feed = Feed(problem, len({run.seed for run in runs}))
     lanes = [Lane(each, where, progress, snapshots) for each in groups(out, runs)]
     since = time.perf_counter()
 

@@ -44,7 +44,7 @@ def at_home(runs):
 
 def resident(runs, problem, out, record=None):
     stack = Stack(trainings(runs, problem, out), out)
-    return Resident(stack, lambda step: Feed(problem).of(stack, step), record)
+    return Resident(stack, lambda step: Feed(problem, len(runs)).of(stack, step), record)
 
 
 def losses(made, steps):
