@@ -31,7 +31,8 @@ class Resident:
         self.record = cuda if record is None and device.type == "cuda" else record
         self.call: Step = self.step
         self.taken = self.ordered = 0
-        self.how = "not yet" if self.record else f"step by step: there are no CUDA graphs on {device.type}"
+        why = f"fewer than {WARM + 1}" if self.record else f"there are no CUDA graphs on {device.type}"
+        self.how = f"step by step: {why}"
 
     def step(self) -> None:
         """The next step, by what lies on the device."""

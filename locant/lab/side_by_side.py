@@ -29,6 +29,7 @@ from locant.machine.arithmetic import computing
 Told = Callable[[Run, int, float], None]
 Ends = Iterator[tuple[list[Run], list[dict[str, Any]] | Exception]]
 """Runs that were trained together, with their results, or with why they have none."""
+AT_ONCE = 32  # stacks, as so many streams PyTorch has
 AHEAD = 4 * LOG_EVERY  # steps by which one encoding may be ahead of another before a batch is made again
 
 
@@ -96,14 +97,16 @@ def train_side_by_side(runs: Sequence[Run], problem: Problem, out: Path, *, devi
     """
     where, told = torch.device(device), dict(machine or {})
     feed = Feed(problem, len({run.seed for run in runs}))
-    lanes = [Lane(each, where, progress, snapshots) for each in groups(out, runs)]
+    waiting = deque(groups(out, runs))
+    ready: deque[Lane] = deque()
     since = time.perf_counter()
 
-    def prepare(lane: Lane) -> None:
+    def prepare(lane: Lane) -> list[dict[str, Any]] | None:
         members = [Training(run, problem, RunFolder(out, run), extra, device) for run in lane.runs]
         lane.begin(members, out, feed, record)
         if not lane.done:
             lane.order()
+        return None
 
     def go_on(lane: Lane) -> list[dict[str, Any]] | None:
         if not lane.done:
@@ -114,16 +117,13 @@ def train_side_by_side(runs: Sequence[Run], problem: Problem, out: Path, *, devi
         return None
 
     with computing(runs[0].gemm, runs[0].kernels):
-        ready: deque[Lane] = deque()
-        for lane in lanes:
-            failure, _ = _inside(lane, prepare)
-            if failure is None:
-                ready.append(lane)
+        while waiting or ready:
+            if waiting and len(ready) < AT_ONCE:
+                lane = Lane(waiting.popleft(), where, progress, snapshots)
+                failure, results = _inside(lane, prepare)
             else:
-                yield lane.runs, failure
-        while ready:
-            lane = ready.popleft()
-            failure, results = _inside(lane, go_on)
+                lane = ready.popleft()
+                failure, results = _inside(lane, go_on)
             since = time.perf_counter()
             if failure is None and results is None:
                 ready.append(lane)

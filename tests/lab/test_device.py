@@ -13,6 +13,7 @@ from lab.test_stack import SEEDS, Stop, Undecided, job, trainings
 
 import locant.lab.compare as comparing
 from locant.encodings import catalogue, codes
+from locant.lab import side_by_side
 from locant.lab.graph import NotRecorded, replayed
 from locant.lab.jobs import perform
 from locant.lab.resident import WARM, Resident
@@ -131,6 +132,15 @@ def test_what_was_stopped_there_ends_as_if_undisturbed(tmp_path, there, stop):
     assert [type(found) for _, found in cut] == [Stop, Stop]
     ends = train_side_by_side(runs, text(), tmp_path / "cut", device=NAME, checkpoint_seconds=0.0)
     assert timeless([found for _, found in ends]) == timeless(whole)
+
+
+def test_more_stacks_than_streams_wait_for_each_other(tmp_path, there, monkeypatch):
+    monkeypatch.setattr(side_by_side, "AT_ONCE", 2)
+    runs, told = [run for name in ("none", "rotary", "alibi", "t5") for run in seeds(name, steps=20)], []
+    ends = list(train_side_by_side(runs, text(), tmp_path, device=NAME,
+                                   progress=lambda run, done, loss: told.append((run.encoding, done))))  # fmt: skip
+    assert [some[0].encoding for some, _ in ends] == ["none", "rotary", "alibi", "t5"]
+    assert told.index(("alibi", 10)) > told.index(("none", 20))
 
 
 def test_one_that_fails_leaves_the_others_alone(tmp_path, there):
