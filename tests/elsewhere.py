@@ -20,7 +20,7 @@ NAME = "elsewhere"
 class _Backend(_DummyBackendModule):
     """What PyTorch asks of the module of a device."""
 
-    def synchronize(self) -> None:
+    def synchronize(self, device: torch.device | None = None) -> None:
         """There is nothing to wait for."""
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:

@@ -74,12 +74,12 @@ def _timed(part: Part, options: Options, tell: Callable[[str], None]) -> Documen
     trained = {name: case.both for name, case in part.cases.items() if case.wanted is not None}
     both = ratios(trained, part.limit, options.rounds, clock) if trained else {}
     rows = [{"name": name, "forward": _numbers(forward[name]), "both": _numbers(both[name]) if name in both else None,
-             "memory": _memory(case)} for name, case in part.cases.items()]  # fmt: skip
+             "memory": _memory(case, torch.device(options.device))} for name, case in part.cases.items()]  # fmt: skip
     return {"part": part.name, "limit": part.limit, "rows": rows}
 
 
-def _memory(case: Case) -> int:
-    return peak(case.forward if case.wanted is None else case.both)
+def _memory(case: Case, device: torch.device) -> int:
+    return peak(case.forward if case.wanted is None else case.both, device)
 
 
 def _numbers(timing: Timing) -> Document:

@@ -34,7 +34,7 @@ def clock_of(device: torch.device) -> Clock:
     module = torch.get_device_module(device)
 
     def done() -> float:
-        module.synchronize()
+        module.synchronize(device)
         return time.perf_counter()
 
     return done

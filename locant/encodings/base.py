@@ -79,6 +79,7 @@ class PositionalEncoding(nn.Module):
         in other planes do not commute: attention is not taken for shift-invariant where two parts differ in them, nor
         where one with planes of its own stands beside any other that changes queries or keys.
     reads_weights: ``read`` does something. Only attention that is written out (``dense``) has weights to read.
+    waits: it reads numbers from the device that it computes on, so that no CUDA graph of it can be recorded.
     extra_width: number of columns that ``embed`` appends to the token's columns.
     beside_width: number of columns that ``beside`` returns.
 
@@ -93,6 +94,7 @@ class PositionalEncoding(nn.Module):
     reads_keys: bool = False
     planes: frozenset[str] = frozenset()
     reads_weights: bool = False
+    waits: bool = False
     extra_width: int = 0
     beside_width: int = 0
 

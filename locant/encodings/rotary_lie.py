@@ -42,6 +42,7 @@ class Liere(PositionalEncoding):
     """
 
     planes = OWN_PLANES
+    waits = True  # the exponential chooses its degree by the norm
 
     def __init__(self, head_width: int, heads: int, *, axes: int = 1, block: int | None = None, std: float | None = None
                  ) -> None:  # fmt: skip
@@ -113,7 +114,8 @@ class CayleyString(PositionalEncoding):
         weight, width = wide(self.weight), self.weight.shape[-1]
         skew, one = weight - weight.mT, torch.eye(width, dtype=weight.dtype, device=weight.device)
         with exact(x):
-            turned = torch.linalg.solve(one + skew, one - skew)  # the two factors commute
+            # The two factors commute. There is always a solution, so that nobody need ask, and wait, whether there is.
+            turned = torch.linalg.solve_ex(one + skew, one - skew)[0]
         columns = applied(per_head(x, turned)[:, None], x[..., :width].to(weight.dtype))
         angle = per_head(x, angles(positions, wide(self.frequencies)).transpose(0, 1)).transpose(0, 1)
         y = rotate(columns, angle, layout=self.layout).to(x.dtype)

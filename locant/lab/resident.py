@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from locant.encodings import PositionalEncoding
 from locant.lab.graph import NotRecorded, Record, Step, cuda, replayed
 from locant.lab.stack import Stack
 from locant.lab.train import LOG_EVERY, rate
@@ -28,10 +29,9 @@ class Resident:
         self.rates = torch.zeros(LOG_EVERY, device=device)
         self.losses = torch.zeros(LOG_EVERY, len(stack.members), device=device)
         self.next = torch.zeros(1, dtype=torch.long, device=device)
-        self.record = cuda if record is None and device.type == "cuda" else record
-        self.call: Step = self.step
+        self.record, why = _recorder(stack, record)
+        self.replay: Step | None = None
         self.taken = self.ordered = 0
-        why = f"fewer than {WARM + 1}" if self.record else f"there are no CUDA graphs on {device.type}"
         self.how = f"step by step: {why}"
 
     def step(self) -> None:
@@ -57,22 +57,35 @@ class Resident:
     def _take(self) -> None:
         if self.record is not None and self.taken == WARM:
             try:
-                self.call = replayed(self.step, self.changed(), self.record)
+                self.replay = replayed(self.step, self.changed(), self.record)
                 self.how = "replayed"
             except NotRecorded as error:
                 self.how = f"step by step: {error}"
                 if not error.taken:
                     self.step()
         else:
-            self.call()
+            (self.replay or self.step)()
         self.taken += 1
 
-    def changed(self) -> list[Tensor]:
-        """All that a step changes."""
+    def changed(self) -> dict[str, list[Tensor]]:
+        """All that a step changes, by kind."""
+        counts, means, squares = (list(each) for each in zip(*self.stack.optimiser.state, strict=True))
         weights = [parameter.data for parameter in self.stack.parameters.values()]
-        return [self.losses, self.next, *weights, *(each for state in self.stack.optimiser.state for each in state)]
+        return {"loss": [self.losses], "place": [self.next], "weight": weights, "count": counts, "mean": means,
+                "square": squares}  # fmt: skip
 
     def read(self) -> list[list[float]]:
         """The losses of every model in each of the steps that were ordered; waits until they are made."""
         found: list[list[float]] = self.losses[: self.ordered].cpu().tolist()
         return found
+
+
+def _recorder(stack: Stack, record: Record | None) -> tuple[Record | None, str]:
+    """What records the steps of the stack, if anything can, and why a step would not be replayed."""
+    if record is None and stack.device.type != "cuda":
+        return None, f"there are no CUDA graphs on {stack.device.type}"
+    parts = (each for each in stack.base.modules() if isinstance(each, PositionalEncoding))
+    waiting = next((type(each).__name__ for each in parts if each.waits), None)
+    if waiting is not None:
+        return None, f"{waiting} reads numbers from the device"
+    return record or cuda, f"fewer than {WARM + 1}"

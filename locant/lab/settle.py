@@ -17,7 +17,8 @@ from locant.machine.probe import Shape, probe
 FILE = "choices.json"
 VOCABULARY = 256  # of bytes; tasks have fewer tokens, and their models are timed as if they had as many
 STACKING = {"auto": None, "yes": "stacked", "no": "alone"}
-LARGEST_SCORES = 256 << 20  # bytes of a layer's scores of all seeds, up to which a GPU is to write them out
+LARGEST_SCORES = 8 << 30  # bytes of everything of the size of scores, up to which a GPU is to write them out
+PER_LAYER = 3  # tensors of that size that a layer keeps for its gradient: scores, weights, what is added
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def settle(settings: Settings, *, cache: Path | None = None) -> Settled:
         forced |= {name: begun[name] for name in NUMERIC}
     else:
         if stacking is None:
-            stacking = _stacking(forced, device, settings.seeds * shape.grid)
+            grids = settings.seeds * settings.layers * len(settings.encodings) * PER_LAYER
+            stacking = _stacking(forced, device, grids * shape.grid)
         if stacking == "stacked":
             if forced.get("attention", "dense") != "dense":
                 raise ValueError(f"expected --attention dense or auto with --stack, was: {forced['attention']}")
@@ -78,7 +80,7 @@ def settle(settings: Settings, *, cache: Path | None = None) -> Settled:
 
 
 def _stacking(forced: Mapping[str, Any], device: torch.device, scores: int) -> str:
-    """What is best where nobody asked. scores: bytes of those of one layer of all seeds."""
+    """What is best where nobody asked. scores: bytes of those of all models together."""
     if device.type == devices.PROCESSOR or forced.get("attention", "dense") != "dense" or scores > LARGEST_SCORES:
         return "alone"
     return "stacked"

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ class Lane:
 
     def begin(self, members: list[Training], out: Path, feed: Feed, record: Record | None) -> None:
         self.stack = begin(members, out, self.snapshots)
-        self.resident = Resident(self.stack, lambda step: feed.of(self.stack, step), record)
+        self.resident = Resident(self.stack, partial(feed.of, self.stack), record)  # nothing that holds this lane
 
     @property
     def done(self) -> bool:
@@ -139,4 +139,5 @@ def _inside(lane: Lane, what: Callable[[Lane], Any]) -> tuple[Exception | None, 
     except Exception as error:
         if isinstance(error, FloatingPointError):
             lane.stack.checkpoint.unlink(missing_ok=True)  # each goes its own way from the start
-        return error, None
+        error.__cause__ = error.__context__ = None  # with their tracebacks, which hold all that is on the device
+        return error.with_traceback(None), None

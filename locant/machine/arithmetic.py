@@ -18,12 +18,18 @@ def products(gemm: str) -> AbstractContextManager[None]:
 
 @contextmanager
 def computing(gemm: str, kernels: str) -> Iterator[None]:
-    """``products``, and which kernels compute: ``"native"``, those that are compiled here, or ``"torch"``.
+    """``products``, also in convolutions on a GPU, and which kernels compute: ``"native"``, those that are compiled
+    here, or ``"torch"``.
 
     Raises ValueError for native kernels that cannot be had, with the reason.
     """
-    with native.kernels(kernels), products(gemm):
-        yield
+    conv = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    before, conv.fp32_precision = conv.fp32_precision, "ieee" if gemm == "plain" else "tf32"
+    try:
+        with native.kernels(kernels), products(gemm):
+            yield
+    finally:
+        conv.fp32_precision = before
 
 
 def narrowed(precision: str, device: str = "cpu") -> AbstractContextManager[object]:

@@ -6,6 +6,7 @@ runs the same score functions in FlexAttention, which cannot train on CPU.
 
 from collections.abc import Callable
 from functools import lru_cache
+from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,8 @@ from locant.encodings.base import MaskMod, Pairs, ScoreMod
 from locant.encodings.once import eager, once
 from locant.encodings.pairwise import added
 from locant.model import fused
+
+COMPILATIONS = 128  # of FlexAttention in a process
 
 
 class Visibility(NamedTuple):
@@ -149,7 +152,12 @@ def _block_mask(see: Visibility, queries: int, keys: int, device: torch.device) 
 
 @lru_cache
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = torch.compile(function, dynamic=False)
+    """Each encoding, form and gradient is a compilation of its own. Beyond PyTorch's limit of eight it would write out
+    all scores without a word, beyond ours it says so.
+    """
+    allowed = {"recompile_limit": COMPILATIONS} if "recompile_limit" in signature(torch.compile).parameters else {}
+    compiler: Callable[..., Any] = torch.compile
+    compiled: Callable[..., Any] = compiler(function, dynamic=False, fullgraph=True, **allowed)
     return compiled
 
 

@@ -23,6 +23,7 @@ from locant.model.tiles import pays, tiled
 
 LEAST = 256  # queries from which blocks pay where nothing is added, or where masks are computed one by one
 LEARNED = 128  # queries from which a gradient that is written out is faster than attention that is
+FLEX_WIDTH = 16  # columns of a head that FlexAttention's kernel takes at least
 MOST = 768  # queries from which PyTorch's causal attention is faster than blocks with nothing to add
 
 
@@ -64,7 +65,7 @@ def blocks(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read:
     follow from positions go to FlexAttention, if that is found to be right there; a warning tells if it is not.
     """
     q, k, time = pairs.q, pairs.k, pairs.q.shape[-2]
-    if q.is_cuda and isinstance(mod, Later) and eager() and trusted(q.device):
+    if q.is_cuda and isinstance(mod, Later) and eager() and _suits_flex(q, k, v) and trusted(q.device):
         return flex(pairs, v, see, mod.encoding.score_mod(pairs), read)
     if read is not None or not _serve(pairs, v, see, mod):
         return sdpa(pairs, v, see, mod.encoding.score_mod(pairs) if isinstance(mod, Later) else mod, read)
@@ -86,6 +87,11 @@ def blocks(pairs: Pairs, v: Tensor, see: Visibility, mod: ScoreMod | None, read:
     if learns:
         return by_position(q, k, v, mod, pairs.scale)
     return _computed(pairs, v, of_parts(mod))
+
+
+def _suits_flex(q: Tensor, k: Tensor, v: Tensor) -> bool:
+    """Not in decoding, where every new token would be compiled for, nor with heads too narrow for its kernel."""
+    return q.shape[-2] == k.shape[-2] and min(q.shape[-1], v.shape[-1]) >= FLEX_WIDTH
 
 
 def _computed(pairs: Pairs, v: Tensor, masks: Masks) -> Tensor:

@@ -142,10 +142,11 @@ def test_what_is_chosen_for_the_machine_is_shown(monkeypatch: pytest.MonkeyPatch
 def test_another_device_is_timed_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     waited = []
     with elsewhere():
-        monkeypatch.setattr(torch.elsewhere, "synchronize", lambda: waited.append(1))
+        monkeypatch.setattr(torch.elsewhere, "synchronize", waited.append)
         document = command.run(Options(**SMALL, device=NAME), lambda _: None)
     assert [part["part"] for part in document["parts"]] == ["input", "queries and keys", "attention", "decoding"]
     assert len(waited) > 4 * len(DEFAULT)
+    assert set(waited) == {torch.device(NAME)}
     assert command.notes(document)[-2] == (
         f"ratios are medians over the rounds, in time until {NAME} is done; a copy copies gradients, too"
     )

@@ -8,6 +8,7 @@ import locant.lab.train as training_loop
 from locant.encodings import native
 from locant.lab.store import RunFolder
 from locant.lab.train import CLIP, LATER, Training, train
+from locant.machine.arithmetic import computing
 
 
 @pytest.mark.parametrize(("name", "value"), [
@@ -53,6 +54,15 @@ def test_a_failed_run_leaves_the_arithmetic_as_it_was(tmp_path):
     before = before[0]
     assert torch.get_float32_matmul_precision() == before
     assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize(("gemm", "inside"), [("plain", "ieee"), ("medium", "tf32")])
+def test_convolutions_are_as_exact_as_products(gemm, inside):
+    conv = torch.backends.cudnn.conv
+    before = conv.fp32_precision
+    with computing(gemm, "torch"):
+        assert conv.fp32_precision == inside
+    assert conv.fp32_precision == before
 
 
 def test_the_record_names_the_choices_of_the_machine(tmp_path):

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from locant.encodings import Pairs, ScoreMod
 from locant.model.attend import Read, Visibility, dense, sdpa
-from locant.model.blocks import blocks
+from locant.model.blocks import _suits_flex, blocks
 from locant.model.selfcheck import fails, trusted
 
 CPU = torch.device("cpu")
@@ -15,6 +15,20 @@ CPU = torch.device("cpu")
 def test_what_is_right_passes() -> None:
     for attend in (dense, sdpa, blocks):
         assert fails(attend, CPU) is None
+
+
+def test_whoever_asks_may_want_no_gradient_and_few_digits() -> None:
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert fails(sdpa, CPU) is None
+    with torch.no_grad():
+        assert fails(dense, CPU) is None
+
+
+def test_flex_is_for_whole_sequences_and_heads_that_its_kernel_takes() -> None:
+    whole, narrow, one = torch.empty(1, 2, 9, 16), torch.empty(1, 2, 9, 8), torch.empty(1, 2, 1, 16)
+    assert _suits_flex(whole, whole, whole)
+    for given in ((one, whole, whole), (narrow, narrow, whole), (whole, whole, narrow)):
+        assert not _suits_flex(*given)
 
 
 def test_flex_has_no_gradient_on_a_cpu() -> None:
