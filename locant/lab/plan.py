@@ -166,18 +166,17 @@ def _timings(plan: Plan, extra: dict[str, Builder]) -> dict[tuple[str, str], flo
             run = plan.run(experiment, encoding, TUNING_SEED, settings.learning_rates[0])
             path = settings.out / "timings" / f"{sha256(canonical_json(run.id).encode()).hexdigest()[:20]}.json"
             if not path.exists():
-                write_json(
-                    path, {"encoding": encoding, "seconds_per_step": _time(run, experiment, settings.out, extra)}
-                )
+                write_json(path, {"encoding": encoding, "seconds_per_step": _time(run, experiment, plan, extra)})
             timings[key] = json.loads(path.read_text())["seconds_per_step"]
     return timings
 
 
-def _time(run: Run, experiment: Experiment, out: Path, extra: dict[str, Builder]) -> float:
+def _time(run: Run, experiment: Experiment, plan: Plan, extra: dict[str, Builder]) -> float:
     threads = torch.get_num_threads()
     torch.set_num_threads(run.threads)  # as the workers train
     try:
-        training = Training(run, experiment.problem, RunFolder(out, run), extra)
+        folder = RunFolder(plan.settings.out, run)
+        training = Training(run, experiment.problem, folder, extra, plan.settled.device)
         with computing(run.gemm, run.kernels):
             training.step()  # the first step allocates
             started = time.perf_counter()

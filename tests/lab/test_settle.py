@@ -59,6 +59,15 @@ def test_results_from_before_there_was_a_choice_are_plain(tmp_path, measured):
         settle(replace(made, attention="dense"), cache=measured)
 
 
+def test_a_file_from_before_there_were_devices_is_of_the_processor(tmp_path, measured):
+    made = settings(tmp_path, **AUTO)
+    settle(made, cache=measured)
+    told = json.loads((made.out / FILE).read_text())
+    del told["device"]
+    (made.out / FILE).write_text(json.dumps(told))
+    assert settle(made, cache=measured).numerics()["device"] == "cpu"
+
+
 def test_a_damaged_file_is_not_guessed_at(tmp_path, measured):
     made = settings(tmp_path, **AUTO)
     made.out.mkdir()
