@@ -51,7 +51,7 @@ class Lane:
     def __init__(self, runs: list[Run], device: torch.device, progress: Told, snapshots: int) -> None:
         self.runs, self.progress, self.snapshots = runs, progress, snapshots
         self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self.saved = time.monotonic()
+        self.saved, self.spent = time.monotonic(), 0.0
 
     def here(self) -> AbstractContextManager[object]:
         return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
@@ -65,16 +65,18 @@ class Lane:
         return self.stack.done >= self.stack.run.steps
 
     def order(self) -> None:
-        first = self.stack.members[0]
+        began, first = time.perf_counter(), self.stack.members[0]
         self.resident.order(first.pause(self.snapshots) - first.done)
+        self.spent = time.perf_counter() - began
 
-    def read(self, since: float, checkpoint_seconds: float) -> None:
-        """Waits for what was ordered and writes it down. since: when the time of these steps began.
+    def read(self, checkpoint_seconds: float) -> None:
+        """Waits for what was ordered and writes it down. The time of these steps is that of ordering and waiting.
 
         Raises FloatingPointError if a loss is not finite.
         """
+        began = time.perf_counter()
         losses = self.resident.read()
-        self.stack.count(len(losses), time.perf_counter() - since)
+        self.stack.count(len(losses), self.spent + time.perf_counter() - began)
         for index, each in enumerate(losses):
             for value in each:
                 finite(value, self.stack.done - len(losses) + index + 1)
@@ -99,7 +101,6 @@ def train_side_by_side(runs: Sequence[Run], problem: Problem, out: Path, *, devi
     feed = Feed(problem, len({run.seed for run in runs}))
     waiting = deque(groups(out, runs))
     ready: deque[Lane] = deque()
-    since = time.perf_counter()
 
     def prepare(lane: Lane) -> list[dict[str, Any]] | None:
         members = [Training(run, problem, RunFolder(out, run), extra, device) for run in lane.runs]
@@ -110,7 +111,7 @@ def train_side_by_side(runs: Sequence[Run], problem: Problem, out: Path, *, devi
 
     def go_on(lane: Lane) -> list[dict[str, Any]] | None:
         if not lane.done:
-            lane.read(since, checkpoint_seconds)
+            lane.read(checkpoint_seconds)
         if lane.done:
             return end(lane.stack, {**told, "steps": lane.resident.how})
         lane.order()
@@ -124,7 +125,6 @@ def train_side_by_side(runs: Sequence[Run], problem: Problem, out: Path, *, devi
             else:
                 lane = ready.popleft()
                 failure, results = _inside(lane, go_on)
-            since = time.perf_counter()
             if failure is None and results is None:
                 ready.append(lane)
             else:

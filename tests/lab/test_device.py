@@ -6,6 +6,7 @@ The device is ``elsewhere``: no GPU, but one that refuses what a GPU refuses, an
 import gc
 import weakref
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -134,6 +135,28 @@ def test_what_was_stopped_there_ends_as_if_undisturbed(tmp_path, there, stop):
     assert [type(found) for _, found in cut] == [Stop, Stop]
     ends = train_side_by_side(runs, text(), tmp_path / "cut", device=NAME, checkpoint_seconds=0.0)
     assert timeless([found for _, found in ends]) == timeless(whole)
+
+
+def test_the_time_of_a_run_is_that_of_ordering_and_waiting(tmp_path, there, monkeypatch):
+    """By a clock that goes on where steps are ordered, where they are waited for, and where a model is tested."""
+    now = [0.0]
+
+    def takes(seconds, kind, name):
+        call = getattr(kind, name)
+
+        def spend(*given):
+            now[0] += seconds
+            return call(*given)
+
+        monkeypatch.setattr(kind, name, spend)
+
+    takes(0.25, Resident, "order")
+    takes(0.5, Resident, "read")
+    takes(100.0, Training, "point")
+    monkeypatch.setattr(side_by_side, "time", SimpleNamespace(perf_counter=lambda: now[0], monotonic=lambda: 0.0))
+    runs = [run for name in ("none", "rotary") for run in seeds(name, steps=20, curve_points=2)]
+    for _, results in train_side_by_side(runs, text(), tmp_path, device=NAME):
+        assert [result["seconds"] for result in results] == [2 * 0.75 / 3] * 3
 
 
 def test_more_stacks_than_streams_wait_for_each_other(tmp_path, there, monkeypatch):
