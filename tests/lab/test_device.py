@@ -96,8 +96,8 @@ def test_a_run_alone_gives_the_same_there(tmp_path, there, encoding):
 
 @pytest.mark.parametrize("make", [text, a_task], ids=["text", "task"])
 def test_all_encodings_at_once_give_what_each_gives(tmp_path, there, make):
-    names, told = ("none", "rotary", "concat(learned)"), []
-    runs = [run for name in names for run in seeds(name, learning_rate=1e-3, steps=25)]
+    names, told = ("rotary", "concat(learned)"), []
+    runs = [run for name in names for run in seeds(name, learning_rate=1e-3, steps=15)]
     ends = list(
         train_side_by_side(
             runs,
@@ -109,8 +109,8 @@ def test_all_encodings_at_once_give_what_each_gives(tmp_path, there, make):
         )
     )
     assert [some[0].encoding for some, _ in ends] == list(names)
-    assert {done for *_, done in told} >= {10, 20, 25}
-    assert len({(name, seed) for name, seed, _ in told}) == 9
+    assert {done for *_, done in told} >= {10, 15}
+    assert len({(name, seed) for name, seed, _ in told}) == 6
     for some, results in ends:
         home = train_together(at_home(some), make(), tmp_path / "b")
         for run, result, expected in zip(some, results, home, strict=True):
@@ -120,16 +120,16 @@ def test_all_encodings_at_once_give_what_each_gives(tmp_path, there, make):
             folder, other = RunFolder(tmp_path / "a", run), RunFolder(tmp_path / "b", replace(run, device="cpu"))
             assert folder.result() == plain(result)
             mine, theirs = (each.metrics.read_text().count("training_loss") for each in (folder, other))
-            assert mine >= theirs == 3
+            assert mine >= theirs == 2
 
 
-@pytest.mark.parametrize("stop", [10, 12, 20, 24])
+@pytest.mark.parametrize("stop", [10, 12, 18])
 def test_what_was_stopped_there_ends_as_if_undisturbed(tmp_path, there, stop):
     def end(run, done, loss):
         if done >= stop:
             raise Stop
 
-    runs = [run for name in ("none", "rotary") for run in seeds(name, steps=24)]
+    runs = [run for name in ("none", "rotary") for run in seeds(name, steps=18)[:2]]
     whole = [found for _, found in train_side_by_side(runs, text(), tmp_path / "whole", device=NAME)]
     cut = train_side_by_side(runs, text(), tmp_path / "cut", device=NAME, progress=end, checkpoint_seconds=0.0)
     assert [type(found) for _, found in cut] == [Stop, Stop]
@@ -161,11 +161,11 @@ def test_the_time_of_a_run_is_that_of_ordering_and_waiting(tmp_path, there, monk
 
 def test_more_stacks_than_streams_wait_for_each_other(tmp_path, there, monkeypatch):
     monkeypatch.setattr(side_by_side, "AT_ONCE", 2)
-    runs, told = [run for name in ("none", "rotary", "alibi", "t5") for run in seeds(name, steps=20)], []
+    runs, told = [run for name in ("none", "rotary", "alibi", "t5") for run in seeds(name)[:1]], []
     ends = list(train_side_by_side(runs, text(), tmp_path, device=NAME,
                                    progress=lambda run, done, loss: told.append((run.encoding, done))))  # fmt: skip
     assert [some[0].encoding for some, _ in ends] == ["none", "rotary", "alibi", "t5"]
-    assert told.index(("alibi", 10)) > told.index(("none", 20))
+    assert told.index(("alibi", 10)) > told.index(("none", 12))
 
 
 def test_one_that_fails_leaves_the_others_alone(tmp_path, there):
@@ -338,7 +338,7 @@ def test_devices_and_kernels_that_are_not_there_are_refused(tmp_path, there):
 @pytest.mark.parametrize("stack", ["auto", "no"])
 def test_a_comparison_there_is_that_of_here(tmp_path, there, monkeypatch, stack):
     monkeypatch.setattr(comparing, "execute", in_process)
-    made = settings(tmp_path, stack=stack, attention="auto", encodings=("none", "rotary", "beside(learned)"),
+    made = settings(tmp_path, stack=stack, attention="auto", encodings=("rotary", "beside(learned)"),
                     learning_rates=(0.01, 0.02), device=NAME)  # fmt: skip
     document = comparing.compare(made)
     assert not document["failed"]
