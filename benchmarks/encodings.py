@@ -4,13 +4,12 @@
 """
 
 import sys
-from typing import Any
 
 import torch
+from benched import measured
 from timing import Call, at_least, at_most, ratios, run, show
 from torch import Tensor
 
-from locant.bench.command import run as bench
 from locant.bench.options import Options
 from locant.bench.timing import ratios as times
 from locant.encodings import Rotary, contiguous
@@ -18,28 +17,11 @@ from locant.encodings.once import Memo
 
 LAYOUTS = ("half", "interleaved")
 NAMES = {"half": "rotary", "interleaved": "rotary(layout=interleaved)"}
-Rows = dict[str, dict[str, Any]]
-
-
-def measured(rounds: int, number: str, *encodings: str) -> dict[str, Rows]:
-    """By part and name: the rows of `locant bench`, which are also printed."""
-    options = {"encodings": encodings} if encodings else {}
-    document = bench(Options(batch=8, format=number, rounds=rounds, **options), lambda text: None)  # type: ignore[arg-type]
-    found = {}
-    for part in document["parts"]:
-        print(f"  {number}, {part['part']}: time / {part['limit']}")
-        for way in ("forward", "both"):
-            rows = {row["name"]: row[way] for row in part["rows"] if row[way] is not None}
-            if rows:
-                print(f"   {'forward' if way == 'forward' else 'forward and backward'}")
-                show({name: (row["quartiles"][0], row["ratio"], row["quartiles"][1]) for name, row in rows.items()})
-        found[part["part"]] = {row["name"]: row for row in part["rows"]}
-    return found
 
 
 def all_of_them(rounds: int) -> bool:
     """Every default of `locant bench`, in float32; the rotation in bfloat16."""
-    found = measured(rounds, "fp32")
+    found = measured(Options(batch=8, rounds=rounds))
     turned, put_in, attention, decoding = (
         found[part] for part in ("queries and keys", "input", "attention", "decoding")
     )
@@ -59,7 +41,7 @@ def all_of_them(rounds: int) -> bool:
         most = 1.1 if name in fixed else 1.3
         kept &= at_most(f"{name}: training / causal attention", attention[name]["both"]["ratio"], most)
     kept &= at_most("alibi: decoding a token / plain attention", decoding["alibi"]["forward"]["ratio"], 1.1)
-    low = measured(rounds, "bf16", *NAMES.values())["queries and keys"]
+    low = measured(Options(batch=8, format="bf16", rounds=rounds, encodings=tuple(NAMES.values())))["queries and keys"]
     for layout, name in NAMES.items():
         kept &= at_most(f"rotary, {layout}, bf16: forward / copy of q and k", low[name]["forward"]["ratio"], 2)
     return kept

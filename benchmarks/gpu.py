@@ -13,16 +13,16 @@ import tempfile
 from pathlib import Path
 
 import torch
+from benched import measured
 from timing import at_least, at_most, show
 
-from locant.bench.command import run as bench
-from locant.bench.options import DEFAULT, Options
+from locant.bench.options import Options
 from locant.bench.timing import Call, Clock, clock_of
 from locant.bench.timing import ratios as times
-from locant.lab.problems import Text
+from locant.lab.problems import Kept, Text
 from locant.lab.resident import WARM, Resident
 from locant.lab.run import Run
-from locant.lab.side_by_side import Feed, Lane
+from locant.lab.side_by_side import Lane
 from locant.lab.stack import Stack
 from locant.lab.store import RunFolder
 from locant.lab.train import LOG_EVERY, Training
@@ -43,12 +43,12 @@ def runs(device: str) -> list[list[Run]]:
 
 def lanes(device: str, text: Text, out: Path, *, recorded: bool) -> list[Lane]:
     """Every encoding's stack on its way; its first steps are made, and the graph recorded if there is to be one."""
-    feed, made = Feed(text, SEEDS), []
+    shared, made = Kept(text, SEEDS * CHUNK), []
     for each in runs(device):
         lane = Lane(each, torch.device(device), lambda run, done, loss: None, 0)
         with lane.here():
-            lane.stack = Stack([Training(run, text, RunFolder(out, run), device=device) for run in each], out)
-            lane.resident = Resident(lane.stack, lambda step, stack=lane.stack: feed.of(stack, step))
+            lane.stack = Stack([Training(run, shared, RunFolder(out, run), device=device) for run in each], out)
+            lane.resident = Resident(lane.stack)
             if not recorded:
                 lane.resident.record = None
             lane.resident.order(WARM + 1)
@@ -97,15 +97,7 @@ def plan(device: str, rounds: int, clock: Clock) -> bool:
 
 def encodings(device: str, rounds: int, length: int) -> bool:
     """`locant bench` in bfloat16."""
-    asked = Options(batch=8, length=length, format="bf16", device=device, rounds=rounds, encodings=DEFAULT)
-    document, rows = bench(asked, lambda text: None), {}
-    for part in document["parts"]:
-        for way in ("forward", "both"):
-            some = {row["name"]: row[way] for row in part["rows"] if row[way] is not None}
-            if some:
-                print(f"  {part['part']}, {way}: time / {part['limit']}")
-                show({name: (row["quartiles"][0], row["ratio"], row["quartiles"][1]) for name, row in some.items()})
-        rows[part["part"]] = {row["name"]: row for row in part["rows"]}
+    rows = measured(Options(batch=8, length=length, format="bf16", device=device, rounds=rounds))
     kept = at_most("rotary: forward / copy of q and k", rows["queries and keys"]["rotary"]["forward"]["ratio"], 1.15)
     kept &= at_most("alibi: training / causal attention", rows["attention"]["alibi"]["both"]["ratio"], 1.08)
     for name in ("t5", "fire", "kerple_log", "diet_rel"):

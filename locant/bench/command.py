@@ -69,12 +69,13 @@ def _told(options: Options) -> Document:
 
 def _timed(part: Part, options: Options, tell: Callable[[str], None]) -> Document:
     tell(f"{part.name}: {', '.join(part.cases)}")
-    clock = clock_of(torch.device(options.device))
+    device = torch.device(options.device)
+    clock = clock_of(device)
     forward = ratios({name: case.forward for name, case in part.cases.items()}, part.limit, options.rounds, clock)
     trained = {name: case.both for name, case in part.cases.items() if case.wanted is not None}
     both = ratios(trained, part.limit, options.rounds, clock) if trained else {}
     rows = [{"name": name, "forward": _numbers(forward[name]), "both": _numbers(both[name]) if name in both else None,
-             "memory": _memory(case, torch.device(options.device))} for name, case in part.cases.items()]  # fmt: skip
+             "memory": _memory(case, device)} for name, case in part.cases.items()]  # fmt: skip
     return {"part": part.name, "limit": part.limit, "rows": rows}
 
 

@@ -116,7 +116,7 @@ def _all(job: Job, members: Sequence[Job], tell: Tell) -> Iterator[Event]:
 
 def _one_by_one(members: Sequence[Job], error: Exception, tell: Tell) -> Iterator[Event]:
     """The ends of runs that could not be trained together for this reason."""
-    why = {"stacked": 1, "alone": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+    why = {"stacked": 1, "alone": _line(error)}
     for member in members:
         yield _alone(replace(member, machine={**member.machine, **why}), tell)
 
@@ -152,4 +152,8 @@ def _done(job: Job, result: dict[str, Any]) -> Event:
 
 
 def _failed(job: Job, error: Exception) -> Event:
-    return Event(job, "failed", error=f"{type(error).__name__}: {' '.join(str(error).split())}")
+    return Event(job, "failed", error=_line(error))
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

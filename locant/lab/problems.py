@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -95,6 +96,14 @@ class Synthetic:
             batch = self.task.batch(size, length, generator)
             asked += int((batch.targets != NO_TARGET).sum())
             yield batch.tokens, batch.targets
+
+
+class Kept:
+    """A problem that keeps its last batches, for several models that are to see the same ones."""
+
+    def __init__(self, problem: Problem, batches: int) -> None:
+        self.name, self.metric, self.vocabulary = problem.name, problem.metric, problem.vocabulary
+        self.batch, self.test = lru_cache(batches)(problem.batch), problem.test
 
 
 def task(name: str, context: int, *lengths: int) -> tasks.Task:

@@ -1,7 +1,5 @@
 """A stack of models on a GPU, whose steps neither read a number nor wait: several of them are ordered at a time."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -11,8 +9,6 @@ from locant.lab.stack import Stack
 from locant.lab.train import LOG_EVERY, rate
 
 WARM = 3  # steps taken one by one before one is recorded: in the first, libraries choose and allocate
-Batch = Callable[[int], tuple[Tensor, Tensor]]
-"""Gives a step's tokens and targets ``[model, batch, time]``, on the processor."""
 
 
 class Resident:
@@ -22,8 +18,8 @@ class Resident:
     are one and the same program. From step ``WARM`` on it is replayed, if it can be; ``how`` says so, or why not.
     """
 
-    def __init__(self, stack: Stack, batch: Batch, record: Record | None = None) -> None:
-        self.stack, self.batch, run, device = stack, batch, stack.run, stack.device
+    def __init__(self, stack: Stack, record: Record | None = None) -> None:
+        self.stack, run, device = stack, stack.run, stack.device
         shape = (LOG_EVERY, len(stack.members), run.batch, run.context)
         self.tokens, self.targets = torch.zeros(2, *shape, dtype=torch.long, device=device)
         self.rates = torch.zeros(LOG_EVERY, device=device)
@@ -44,9 +40,9 @@ class Resident:
     def order(self, count: int) -> None:
         """Has the next ``count`` steps made, at most ``LOG_EVERY``, and does not wait for them."""
         run, first = self.stack.run, self.stack.done
-        batches = [self.batch(first + index) for index in range(count)]
-        self.tokens[:count].copy_(torch.stack([tokens for tokens, _ in batches]))
-        self.targets[:count].copy_(torch.stack([targets for _, targets in batches]))
+        batches = [self.stack.batch(first + index) for index in range(count)]
+        for place, some in zip((self.tokens, self.targets), zip(*batches, strict=True), strict=True):
+            place[:count].copy_(torch.stack(some))
         rates = [run.learning_rate * rate(first + index, run.steps) for index in range(count)]
         self.rates[:count].copy_(torch.tensor(rates))
         self.next.zero_()

@@ -87,8 +87,13 @@ def _stacking(forced: Mapping[str, Any], device: torch.device, scores: int) -> s
 
 
 def _elsewhere(device: torch.device, forced: dict[str, Any]) -> Choices:
-    """The choices on another device than the processor, of which the probe knows nothing: the plain ones."""
-    devices.check_kernels(device.type, forced.get("kernels", "torch"))
+    """The choices on another device than the processor, of which the probe knows nothing: the plain ones.
+
+    Raises ValueError for compiled kernels, which are the processor's.
+    """
+    if forced.get("kernels") == "native":
+        wanted = f"expected the kernels torch on {device.type}, as compiled ones are the processor's"
+        raise ValueError(f"{wanted}, was: native")
     name = devices.describe(device)
     choices = decide(Measured(machine={"device": name, "torch": torch.__version__}), 1, forced)
     told = {**dict.fromkeys(choices.why, f"plain on {name}"), "workers": f"one process keeps {name} busy"}

@@ -8,19 +8,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from locant.encodings import Builder
 from locant.lab.graph import Record
-from locant.lab.problems import Problem
+from locant.lab.problems import Kept, Problem
 from locant.lab.resident import Resident
 from locant.lab.run import Run
-from locant.lab.stack import Stack
 from locant.lab.store import RunFolder
 from locant.lab.together import begin, end, groups
 from locant.lab.train import LOG_EVERY, Training, finite
@@ -31,18 +28,6 @@ Ends = Iterator[tuple[list[Run], list[dict[str, Any]] | Exception]]
 """Runs that were trained together, with their results, or with why they have none."""
 AT_ONCE = 32  # stacks, as so many streams PyTorch has
 AHEAD = 4 * LOG_EVERY  # steps by which one encoding may be ahead of another before a batch is made again
-
-
-class Feed:
-    """The batches of a problem, each made once for all encodings, as equal seeds see equal batches."""
-
-    def __init__(self, problem: Problem, seeds: int) -> None:
-        self._batch = lru_cache(AHEAD * seeds)(problem.batch)
-
-    def of(self, stack: Stack, step: int) -> tuple[Tensor, Tensor]:
-        run = stack.run
-        each = [self._batch(member.run.seed, step, run.batch, run.context) for member in stack.members]
-        return torch.stack([tokens for tokens, _ in each]), torch.stack([targets for _, targets in each])
 
 
 class Lane:
@@ -56,9 +41,9 @@ class Lane:
     def here(self) -> AbstractContextManager[object]:
         return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
 
-    def begin(self, members: list[Training], out: Path, feed: Feed, record: Record | None) -> None:
+    def begin(self, members: list[Training], out: Path, record: Record | None) -> None:
         self.stack = begin(members, out, self.snapshots)
-        self.resident = Resident(self.stack, partial(feed.of, self.stack), record)  # nothing that holds this lane
+        self.resident = Resident(self.stack, record)
 
     @property
     def done(self) -> bool:
@@ -98,13 +83,13 @@ def train_side_by_side(runs: Sequence[Run], problem: Problem, out: Path, *, devi
     while the others go on. Each of those can be trained alone then. record: of a step; a CUDA graph unless given.
     """
     where, told = torch.device(device), dict(machine or {})
-    feed = Feed(problem, len({run.seed for run in runs}))
+    shared = Kept(problem, AHEAD * len({run.seed for run in runs}))  # equal seeds see equal batches
     waiting = deque(groups(out, runs))
     ready: deque[Lane] = deque()
 
     def prepare(lane: Lane) -> list[dict[str, Any]] | None:
-        members = [Training(run, problem, RunFolder(out, run), extra, device) for run in lane.runs]
-        lane.begin(members, out, feed, record)
+        members = [Training(run, shared, RunFolder(out, run), extra, device) for run in lane.runs]
+        lane.begin(members, out, record)
         if not lane.done:
             lane.order()
         return None

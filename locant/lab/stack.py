@@ -60,7 +60,7 @@ class Stack:
     def resume(self) -> None:
         """Goes back to the last common checkpoint, if there is one."""
         if self.checkpoint.exists():
-            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            state = torch.load(self.checkpoint, weights_only=True)
             with torch.no_grad():
                 for name, parameter in self.parameters.items():
                     parameter.copy_(state["parameters"][name])
@@ -77,7 +77,7 @@ class Stack:
         write_tensors(self.checkpoint, state)
 
     def step(self) -> list[float]:
-        """One update of every model; returns the losses before it, and gives each run its share of the time.
+        """One update of every model, on the processor; returns the losses before it, and gives each run its time.
 
         Raises FloatingPointError if one of the losses is not finite.
         """
@@ -105,11 +105,11 @@ class Stack:
             member.seconds += seconds / len(self.members)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Tokens and targets of a step, ``[model, batch, time]``, where the models are."""
+        """Tokens and targets of a step, ``[model, batch, time]``, on the processor."""
         run = self.run
         each = [m.problem.batch(m.run.seed, step, run.batch, run.context) for m in self.members]
         tokens, targets = (torch.stack(some) for some in zip(*each, strict=True))
-        return tokens.to(self.device), targets.to(self.device)
+        return tokens, targets
 
     def _losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """The training loss of every model on its own batch."""
@@ -135,7 +135,7 @@ class Stack:
     @torch.no_grad()
     def _check(self) -> None:
         """Raises ValueError if vmap cannot run the encoding, or if the models do something else than alone."""
-        tokens, targets = self.batch(0)
+        tokens, targets = (each.to(self.device) for each in self.batch(0))
         try:
             stacked = self._losses(tokens, targets)
         except torch.OutOfMemoryError:

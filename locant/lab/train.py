@@ -66,7 +66,7 @@ class Training:
     def resume(self) -> None:
         """Goes back to the last checkpoint, if there is one."""
         if self.folder.checkpoint.exists():
-            state = torch.load(self.folder.checkpoint, map_location="cpu", weights_only=True)
+            state = torch.load(self.folder.checkpoint, weights_only=True)
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.done, self.seconds, self.curve = state["done"], state["seconds"], state["curve"]

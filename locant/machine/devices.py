@@ -31,9 +31,3 @@ def kind(name: str) -> str:
 def describe(device: torch.device) -> str:
     """What the device calls itself, where it has a name."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
-
-
-def check_kernels(name: str, kernels: str) -> None:
-    """Raises ValueError for compiled kernels, which are the processor's, on another device."""
-    if kernels == "native" and kind(name) != PROCESSOR:
-        raise ValueError(f"expected the kernels torch on {name}, as compiled ones are the processor's, was: native")

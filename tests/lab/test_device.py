@@ -21,7 +21,7 @@ from locant.lab.graph import Cuda, NotRecorded, replayed
 from locant.lab.jobs import perform
 from locant.lab.resident import WARM, Resident
 from locant.lab.settle import settle
-from locant.lab.side_by_side import Feed, train_side_by_side
+from locant.lab.side_by_side import train_side_by_side
 from locant.lab.stack import Stack
 from locant.lab.store import RunFolder
 from locant.lab.together import train_together
@@ -48,7 +48,7 @@ def at_home(runs):
 
 def resident(runs, problem, out, record=None):
     stack = Stack(trainings(runs, problem, out), out)
-    return Resident(stack, lambda step: Feed(problem, len(runs)).of(stack, step), record)
+    return Resident(stack, record)
 
 
 def losses(made, steps):
